@@ -1,0 +1,1 @@
+"""What the service is about: nouns, rules, errors, time. Standard library only."""

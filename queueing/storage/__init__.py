@@ -1,0 +1,1 @@
+"""Where messages live: the contract, and a folder per engine."""
