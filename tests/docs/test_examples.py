@@ -1,0 +1,78 @@
+"""What the pages tell a reader to type is typed, and what comes back is what they say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import PAGES, ROOT, Block, blocks, fenced, server_environment
+from tests.support.server import Server
+
+WITH_EXAMPLES = [page for page in PAGES if blocks(page)]
+_END = "\x1e"
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_example_of_a_page_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    examples = blocks(page)
+    with Server(env=server_environment(page)) as server:
+        printed = _type(examples, server.url.removeprefix("http://"), tmp_path)
+    wrong = [
+        f"{block.page}:{block.line}\n{block.commands}\nexpected:\n{block.answer}\ncame:\n{output}"
+        for block, output in zip(examples, printed, strict=True)
+        if not block.matches(output)
+    ]
+    assert not wrong, "\n\n".join(wrong)
+
+
+def _type(examples: list[Block], address: str, folder: Path) -> list[str]:
+    """Type all blocks into one shell, so that its variables live on; what each printed, in order."""
+    script = "".join(
+        f"{block.commands.replace('localhost:8888', address)}\nprintf '{_END}'\n"
+        for block in examples
+    )
+    done = subprocess.run(
+        ["bash", "-s"], input=script, cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    printed = done.stdout.split(_END)
+    assert printed.pop() == "", done.stderr
+    return printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_curl_stands_only_in_blocks_that_are_typed(page: Path) -> None:
+    elsewhere = [
+        line
+        for language, text in fenced(page)
+        if language != "sh"
+        for line in text.splitlines()
+        if re.search(r"\bcurl\b.*(localhost|http)", line)
+    ]
+    assert not elsewhere, f"{page.name}: put these into sh blocks, so that they are tested"
+
+
+def test_the_guides_of_our_own_additions_begin_with_a_curl_line() -> None:
+    for name in ("plain-curl.md", "idempotency.md", "fencing.md"):
+        language, text = fenced(ROOT / "docs" / name)[0]
+        assert language == "sh" and text.startswith("curl "), name
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "printed", "same"),
+    [
+        ('{"a": …}', "json", '{"a":12}', True),
+        ('{"a": …}', "json", '{"a":12}{"b":1}', False),
+        ('{"a": 1}', "json", '{"a":2}', False),
+        ("HTTP/1.1 201 Created\nlocation: /x", "http", "HTTP/1.1 201 Created\r\nDate: y\r\nLocation: /x\r\n", True),
+        ("HTTP/1.1 201 Created\nlocation: /x", "http", "HTTP/1.1 201 Created\r\nLocation: /y\r\n", False),
+        ("HTTP/1.1 204 No Content", "http", "HTTP/1.1 404 Not Found\r\n", False),
+        (None, None, "anything", True),
+    ],
+)
+def test_an_answer_is_compared_with_what_the_page_shows(
+    answer: str | None, kind: str | None, printed: str, same: bool
+) -> None:
+    assert Block("page", 1, "", answer, kind).matches(printed) is same
