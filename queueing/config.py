@@ -19,6 +19,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from queueing.core.errors import SetupError
 from queueing.core.limits import Limits, option
 
 SYSTEM_FILE = Path("/etc/queueing/queueing.toml")
@@ -79,7 +80,7 @@ class Settings(Limits):
     )
 
 
-class ConfigError(Exception):
+class ConfigError(SetupError):
     """The configuration is refused; the message is one line that says why."""
 
 
@@ -130,7 +131,7 @@ def shown(name: str, value: Any) -> str:
     elif META[name]["secret"] and value is not None:
         value = MASK
     if value is None:
-        return ""
+        return '""'
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{json.dumps(k)} = {json.dumps(v)}' for k, v in value.items())}}}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
@@ -145,6 +146,7 @@ def effective(configuration: Configuration) -> list[tuple[str, str, str]]:
 def masked(uri: str) -> str:
     """The URI without its passwords, in the authority or in the query."""
     uri = re.sub(r"^([^:]*:/*[^:@/]*):.*@", rf"\1:{MASK}@", uri)
+    uri = re.sub(r":[^:@/\s]+@", f":{MASK}@", uri)
     return re.sub(
         r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", uri, flags=re.I
     )
@@ -221,8 +223,6 @@ def _parsed(name: str, text: str, variable: str) -> Any:
             value = json.loads(text) if text.strip() else {}
         except ValueError:
             value = text
-    elif isinstance(kind, UnionType) and not text:
-        return None
     return _typed(name, value, variable)
 
 
@@ -240,6 +240,7 @@ def _typed(name: str, value: Any, source: str) -> Any:
         fits = isinstance(value, kind)
     elif isinstance(kind, UnionType):
         fits = isinstance(value, str)
+        value = value or None
     else:
         fits = isinstance(value, int | float if kind is float else int)
         fits = fits and not isinstance(value, bool) and math.isfinite(value)
@@ -261,6 +262,8 @@ def expected(name: str) -> str:
         return "a list of strings (in the environment: separated by commas)"
     if kind == Mapping[str, str]:
         return "a table of strings (in the environment: a JSON object)"
+    if isinstance(kind, UnionType):
+        return "a string; an empty one is as none"
     return "true or false" if kind is bool else "a string"
 
 
@@ -280,8 +283,6 @@ def _check(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
         refuse("bind", "host:port, as 127.0.0.1:8888 or [::1]:8888, the port from 0 to 65535")
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", values["storage"]):
         refuse("storage", "a URI, as sqlite:///queueing.db")
-    if values["message_encryption_key"] == "":
-        refuse("message_encryption_key", "a secret of at least one character")
     for origin in values["cors_allowed_origins"]:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
             refuse("cors_allowed_origins", "origins as https://example.org, or *")

@@ -1,0 +1,5 @@
+"""`python -m queueing` is `queueing`."""
+
+from queueing.cli.main import main
+
+main()

@@ -1,0 +1,88 @@
+"""Log lines: to standard error, as text or as JSON, the server's own like everybody's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+from queueing.config import Settings
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class TextFormatter(logging.Formatter):
+    """`2030-01-01T00:00:00.123Z INFO queueing.access message key=value`: one line, also for odd input."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        words = [
+            f"{_time(record)} {record.levelname} {record.name} {_printable(record.getMessage())}"
+        ]
+        words += [f"{key}={_printable(str(value))}" for key, value in _extras(record).items()]
+        return _with_traceback(" ".join(words), self, record)
+
+
+class JsonFormatter(logging.Formatter):
+    """An object per line: `time`, `level`, `logger`, `message`, what the line has `extra`, `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= _extras(record)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no type hints
+    """Sends what gunicorn has to say through our handler; its chatter only when debugging."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+        debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
+        self.error_log.setLevel(logging.DEBUG if debugging else logging.WARNING)
+
+
+def configure(settings: Settings) -> None:
+    """Send log lines of at least `log_level` to standard error, in `log_format`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    logging.captureWarnings(True)
+    for chatty in ("pymongo", "redis", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def _printable(text: str) -> str:
+    """Control characters escaped, so that nobody can write lines of their own into the log."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    )
+
+
+def _with_traceback(line: str, formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return f"{line}\n{formatter.formatException(record.exc_info)}" if record.exc_info else line

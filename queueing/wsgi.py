@@ -1,0 +1,29 @@
+"""For WSGI servers: `gunicorn -c etc/gunicorn.conf.py queueing.wsgi:app`."""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any
+
+import falcon
+
+from queueing import logs
+from queueing.config import Settings, load
+from queueing.wiring import build
+
+
+def create_app(settings: Settings) -> falcon.App:
+    """The app over a store that stays open until the process ends. Once per process, after a fork."""
+    node = build(settings)
+    atexit.register(node.close)
+    return node.app
+
+
+def __getattr__(name: str) -> Any:
+    """`app` is made when a server asks for it, so that importing this module opens no store."""
+    if name != "app":
+        raise AttributeError(name)
+    settings = load().settings
+    logs.configure(settings)
+    globals()["app"] = create_app(settings)
+    return globals()["app"]
