@@ -6,7 +6,7 @@ import falcon
 
 from queueing.api.app import Services, create_app
 from queueing.config import Settings
-from queueing.core.clock import StoreClock
+from queueing.core.clock import Clock, StoreClock
 from queueing.service.claims import Claims
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
@@ -26,13 +26,17 @@ class Node:
         self._storage.close()
 
 
-def build(settings: Settings) -> Node:
+def build(
+    settings: Settings, *, storage: Storage | None = None, clock: Clock | None = None
+) -> Node:
     """Wire a node. Once per process, after it was forked: an open store does not survive a fork.
+
+    An open store and a clock may be handed in, to embed the service and to test it.
 
     :raises StorageError: the store cannot be opened
     """
-    storage = open_store(settings)
-    clock = StoreClock(storage.time)
+    storage = storage or open_store(settings)
+    clock = clock or StoreClock(storage.time)
     services = Services(
         queues=Queues(storage, clock, settings),
         messages=Messages(storage, clock, settings),
