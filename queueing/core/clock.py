@@ -51,7 +51,11 @@ class StoreClock:
 
     def now(self) -> float:
         tick = self._monotonic()
-        if self._refresh_at is not None and tick < self._refresh_at and self._offset == self._target:
+        if (
+            self._refresh_at is not None
+            and tick < self._refresh_at
+            and self._offset == self._target
+        ):
             return tick + self._offset
         with self._lock:
             return self._slew(self._refresh(tick))

@@ -16,7 +16,10 @@ QueueingError
 │   └── MetadataChanged         somebody else replaced the metadata meanwhile (the service retries)
 ├── IdempotencyKeyReused        the same key with another body
 ├── StaleSettings               the queue's settings are not those the step was made for (retried)
+├── KeyUnavailable              a stored body is encrypted with a key that this node does not have
 └── StorageUnavailable          the store is away or full: nothing is known to be done; safe to retry
+
+SetupError                      not an answer to a request: the process cannot start as configured
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from queueing.core.models import Metadata
 API = "Invalid API request"
 BODY = "Invalid request body"
 PARAMETER = "Invalid parameter"
+CLIENT_ID = "Wrong UUID value"
+QUEUE_NAME = "Invalid queue identification"
 
 
 class QueueingError(Exception):
@@ -103,5 +108,17 @@ class StaleSettings(QueueingError):
         self.current = current
 
 
+class KeyUnavailable(QueueingError):
+    """A stored body cannot be read or written here: the encryption key is not the one it needs.
+
+    The operator's to mend, and nothing is lost: another node, or this one with the key, answers.
+    The message names the message and the key's id, never the key or what is encrypted.
+    """
+
+
 class StorageUnavailable(QueueingError):
     """The store did not answer, or refused for want of space or a leader. Safe to retry."""
+
+
+class SetupError(Exception):
+    """The process cannot start as configured; the message is one line that says what to do."""

@@ -8,8 +8,8 @@ frozen dataclass takes four times as long to build.
 from __future__ import annotations
 
 import hashlib
-import time
-from secrets import token_hex
+from os import urandom
+from time import time_ns
 from typing import NamedTuple
 
 EMPTY_METADATA = b"{}"
@@ -166,7 +166,7 @@ def request_token() -> str:
     The ids of what the request makes are derived from it, so that doing it again is noticed.
     The time only keeps neighbours together in the indexes of a store; nothing is decided by it.
     """
-    return f"{int(time.time() * 1000) & 0xFFFFFFFFFFFF:012x}{token_hex(10)}"
+    return (time_ns() // 1_000_000 % (1 << 48)).to_bytes(6, "big").hex() + urandom(10).hex()
 
 
 def message_id(token: str, index: int) -> str:
