@@ -64,8 +64,8 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def server_environment(page: Path) -> dict[str, str]:
-    """What the page asks of its server, from a comment such as `<!-- server: QUEUEING_X=y -->`."""
+def server_settings(page: Path) -> dict[str, str]:
+    """What the page asks of its server, from a comment such as `<!-- server: admin_mode=true -->`."""
     found = _SERVER.search(page.read_text())
     return dict(pair.split("=", 1) for pair in found[1].split()) if found else {}
 

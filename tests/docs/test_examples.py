@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, Block, blocks, fenced, server_environment
+from tests.docs.pages import PAGES, ROOT, Block, blocks, fenced, server_settings
 from tests.support.server import Server
 
 WITH_EXAMPLES = [page for page in PAGES if blocks(page)]
@@ -18,8 +18,10 @@ _END = "\x1e"
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_of_a_page_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     examples = blocks(page)
-    with Server(env=server_environment(page)) as server:
-        printed = _type(examples, server.url.removeprefix("http://"), tmp_path)
+    folder = tmp_path / "shell"
+    folder.mkdir()
+    with Server(tmp_path, **server_settings(page)) as server:
+        printed = _type(examples, server.url.removeprefix("http://"), folder)
     wrong = [
         f"{block.page}:{block.line}\n{block.commands}\nexpected:\n{block.answer}\ncame:\n{output}"
         for block, output in zip(examples, printed, strict=True)
