@@ -81,7 +81,11 @@ class Settings(Limits):
 
 
 class ConfigError(SetupError):
-    """The configuration is refused; the message is one line that says why."""
+    """The configuration is refused; the message is one line that says why, `source` where it stands."""
+
+    def __init__(self, message: str, source: str) -> None:
+        super().__init__(message)
+        self.source = source
 
 
 class Configuration(NamedTuple):
@@ -148,7 +152,7 @@ def masked(uri: str) -> str:
     uri = re.sub(r"^([^:]*:/*[^:@/]*):.*@", rf"\1:{MASK}@", uri)
     uri = re.sub(r":[^:@/\s]+@", f":{MASK}@", uri)
     return re.sub(
-        r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", uri, flags=re.I
+        r"([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", uri, flags=re.IGNORECASE
     )
 
 
@@ -174,9 +178,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {' '.join(str(error).split())}") from None
+        raise ConfigError(
+            f"{path}: is not TOML: {' '.join(str(error).split())}", str(path)
+        ) from None
 
 
 def _of_others(variable: str, text: str) -> bool:
@@ -199,9 +205,8 @@ def _known(name: str, value: Any, source: str, names: list[str] | None = None) -
         return
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else "`queueing config` lists those there are"
-    raise ConfigError(
-        f"{name} = {_quoted(name, value)} ({source}): there is no such setting; {hint}"
-    )
+    line = f"{name} = {_quoted(name, value)} ({source}): there is no such setting; {hint}"
+    raise ConfigError(line, source)
 
 
 def _parsed(name: str, text: str, variable: str) -> Any:
@@ -247,7 +252,8 @@ def _typed(name: str, value: Any, source: str) -> Any:
         fits = fits and (least is None or value >= least) and (most is None or value <= most)
         value = kind(value) if fits else value
     if not fits:
-        raise ConfigError(f"{name} = {_quoted(name, value)} ({source}): expected {expected(name)}")
+        line = f"{name} = {_quoted(name, value)} ({source}): expected {expected(name)}"
+        raise ConfigError(line, source)
     return value
 
 
@@ -272,7 +278,8 @@ def _check(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
 
     def refuse(name: str, wanted: str) -> None:
         value = _quoted(name, values[name])
-        raise ConfigError(f"{name} = {value} ({sources[name]}): expected {wanted}")
+        line = f"{name} = {value} ({sources[name]}): expected {wanted}"
+        raise ConfigError(line, sources[name])
 
     for smaller, larger in NOT_MORE_THAN:
         if values[smaller] > values[larger]:
@@ -290,7 +297,7 @@ def _check(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
 
 def _quoted(name: str, value: Any) -> str:
     """A value that is refused, on one line and without secrets, also under a misspelt name."""
-    if re.search("key|pass|secret|token", name, re.I):
+    if re.search("key|pass|secret|token", name, re.IGNORECASE):
         return MASK
     text = masked(value) if isinstance(value, str) else value
     return repr(text) if len(repr(text)) <= 200 else f"{repr(text)[:200]}…"

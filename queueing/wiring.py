@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import falcon
+from wsgiref.types import WSGIApplication
 
 from queueing.api.app import Services, create_app
 from queueing.config import Settings
 from queueing.core.clock import Clock, StoreClock
 from queueing.service.claims import Claims
+from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
 from queueing.storage.contract import Storage
@@ -17,7 +18,7 @@ from queueing.storage.registry import open_storage
 class Node:
     """What one process runs: an app over an open store, and a thread that sweeps."""
 
-    def __init__(self, app: falcon.App, storage: Storage) -> None:
+    def __init__(self, app: WSGIApplication, storage: Storage) -> None:
         self.app = app
         self._storage = storage
 
@@ -41,7 +42,9 @@ def build(
         queues=Queues(storage, clock, settings),
         messages=Messages(storage, clock, settings),
         claims=Claims(storage, clock, settings),
+        health=SelfTest(storage, clock),
         storage=storage,
+        clock=clock,
     )
     return Node(create_app(services, settings), storage)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import atexit
 from typing import Any
-
-import falcon
+from wsgiref.types import WSGIApplication
 
 from queueing import logs
 from queueing.config import Settings, load
 from queueing.wiring import build
 
 
-def create_app(settings: Settings) -> falcon.App:
+def create_app(settings: Settings) -> WSGIApplication:
     """The app over a store that stays open until the process ends. Once per process, after a fork."""
     node = build(settings)
     atexit.register(node.close)

@@ -9,7 +9,7 @@ from queueing.config import load
 from queueing.wiring import open_store
 
 
-@click.command()
+@click.command(short_help="Sweep what is over.")
 @click.option(
     "--config", "config_file", metavar="FILE", help="Settings as TOML.  [QUEUEING_CONFIG]"
 )

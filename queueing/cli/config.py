@@ -18,7 +18,7 @@ HEAD = """\
 """
 
 
-@click.command()
+@click.command(short_help="Print the settings in force.")
 @click.option(
     "--config", "config_file", metavar="FILE", help="Settings as TOML.  [QUEUEING_CONFIG]"
 )

@@ -21,7 +21,7 @@ BACKLOG = 2048
 NEEDED_HEADERS = "-H 'X-Project-ID: demo' -H 'Client-ID: 3381af92-2b9e-11e3-b191-71861300734c' "
 
 
-@click.command()
+@click.command(short_help="Serve the API.")
 @click.option(
     "--config", "config_file", metavar="FILE", help="Settings as TOML.  [QUEUEING_CONFIG]"
 )
@@ -62,7 +62,7 @@ def announce(
     where = f"{masked(settings.storage)} ({durability['engine']}: {durability['promise']})"
     body = json.dumps({"messages": [{"body": "hello"}]})
     headers = NEEDED_HEADERS if settings.strict_headers else ""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # asks only
     target = shlex.quote(f"http://{_in_url(reachable)}:{port}/v2/queues/demo/messages")
     lines = (
         f"queueing {__version__} listens on {url} and stores in {where}",

@@ -1,0 +1,79 @@
+# Needs git, make and Python 3.11 or later; all else goes into $(VENV).
+
+VENV ?= .venv
+PYTHON ?= python3
+JOBS ?= 4
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+
+# Targets that bring the engines which the tests run over; SQLite needs none.
+ENGINES :=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-long check format lock clean $(ENGINES)
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+serve: $(VENV)/.installed ## serve on 127.0.0.1:8888, messages in queueing.db
+	@exec $(VENV)/bin/queueing serve
+
+test: $(VENV)/.installed-dev $(ENGINES) ## run all tests; JOBS=N processes, TESTS=tests/core for some
+	$(VENV)/bin/pytest -n $(JOBS) $(TESTS)
+
+test-long: $(VENV)/.installed-dev $(ENGINES) ## the same with many more examples
+	QUEUEING_TEST_EXAMPLES=$${QUEUEING_TEST_EXAMPLES:-2000} $(VENV)/bin/pytest -n $(JOBS) --timeout 3600 $(TESTS)
+
+check: $(VENV)/.installed-dev ## lint, format, types, who imports whom
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy queueing
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev ## put the code into shape
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+lock: $(VENV)/.installed-dev ## take the newest versions that pyproject.toml allows
+	$(COMPILE) --extra all --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	sed -i.old '/^# WARNING: pip install/,/^queueing @/d' requirements.lock requirements-dev.lock  # the package itself
+	rm requirements.lock.old requirements-dev.lock.old
+
+clean: ## remove the environment and the caches, not the messages
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --upgrade --generate-hashes \
+	--strip-extras --allow-unsafe --build-deps-for editable --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# What is installed is what the lock files say, and installed again when they change.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV), once"
+	@$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV), with what the tests need, once"
+	@$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed, $(PYTHON) is not: apt-get install python3 python3-venv, or make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# An environment of another Python than the one asked for is made anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(wildcard $(VENV)/.made),)
+ifneq ($(shell $(PYTHON) -c 'import platform; print(platform.python_version())'),$(shell $(VENV)/bin/python -c 'import platform; print(platform.python_version())'))
+$(VENV)/.made: FORCE
+$(VENV)/.installed $(VENV)/.installed-dev: $(VENV)/.made
+FORCE:
+endif
+endif
+endif
