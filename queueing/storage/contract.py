@@ -24,7 +24,7 @@ appear later. Fences are numbers of the same kind, per queue, apart from sequenc
 *Retries.* `token` names the request (`models.request_token`). A verb that is done again with its
 token within a minute answers as at first and changes nothing: drivers whose engine may have done
 what it did not answer send the same step again. The verbs without a token may be repeated as they
-are. A driver that never sends a step twice needs no record of tokens.
+are. A driver that never sends a step twice needs no record of tokens: see `Storage.resends`.
 
 *Settings.* A step that depends on a queue's settings carries the `version` of the metadata that
 it was made for ("" for none). If the queue's is another, the step raises `StaleSettings` with the
@@ -269,6 +269,11 @@ class Storage(ABC):
     queues: QueueStore
     messages: MessageStore
     claims: ClaimStore
+
+    resends: bool = False
+    """Whether this driver, or the client library below it, may send one step to the engine twice.
+    If so a repeat is told by its token, also when what the step made is gone again by then.
+    """
 
     @abstractmethod
     def time(self) -> float:

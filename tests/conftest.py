@@ -1,0 +1,93 @@
+"""Options and fixtures of every test: the stores to run over, each test's own project, its clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from queueing.core.clock import ManualClock
+from queueing.storage.contract import Storage
+from tests.support import stores
+from tests.support.stores import Place, Store
+
+EXAMPLES = int(os.environ.get("QUEUEING_TEST_EXAMPLES", "200"))
+
+# Each run looks elsewhere at home; in CI all runs look at the same places.
+settings.register_profile(
+    "queueing",
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("queueing")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stores", default="", help=f"run over these only, of {','.join(stores.STORES)}"
+    )
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "resends: only of stores that may send a step twice")
+    if not _is_worker(config):
+        stores.begin_run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not _is_worker(config):
+        stores.end_run()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a store over each; what asks for its URI over those that have one."""
+    if "store" in metafunc.fixturenames:
+        chosen = stores.chosen(metafunc.config.getoption("--stores"))
+        if "storage_uri" in metafunc.fixturenames:
+            chosen = [store for store in chosen if store.uri]
+        if metafunc.definition.get_closest_marker("resends"):
+            chosen = [store for store in chosen if store.resends]
+        metafunc.parametrize("store", chosen, ids=[store.name for store in chosen])
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path, stores.run_directory())
+
+
+@pytest.fixture
+def storage(store: Store, place: Place) -> Iterator[Storage]:
+    """The store, open."""
+    opened = store.open(place)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def storage_uri(store: Store, place: Place) -> str:
+    """What other processes open to reach the same store as `storage`."""
+    assert store.uri
+    return store.uri(place)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def project() -> str:
+    """A project that no other test has, in an engine that all share."""
+    return f"project-{uuid4()}"
