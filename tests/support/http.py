@@ -128,7 +128,9 @@ class Api:
     def say(self, queue: str, *bodies: Any, **fields: Any) -> list[str]:
         """Post one message per body, each with these fields; their ids."""
         messages = [{"body": body, **fields} for body in bodies]
-        posted = success(self.post(f"/v2/queues/{queue}/messages", json={"messages": messages}), 201)
+        posted = success(
+            self.post(f"/v2/queues/{queue}/messages", json={"messages": messages}), 201
+        )
         return [href.rsplit("/", 1)[1] for href in posted["resources"]]
 
     def listed(self, queue: str, query: str = "echo=true&limit=20") -> list[dict[str, Any]]:
