@@ -34,8 +34,8 @@ format: $(VENV)/.installed-dev ## put the code into shape
 	$(VENV)/bin/ruff format
 
 lock: $(VENV)/.installed-dev ## take the newest versions that pyproject.toml allows
-	$(COMPILE) --extra all --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(ALSO) | $(COMPILE) --extra all --output-file requirements.lock pyproject.toml -
+	$(ALSO) | $(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml -
 	sed -i.old '/^# WARNING: pip install/,/^queueing @/d' requirements.lock requirements-dev.lock  # the package itself
 	rm requirements.lock.old requirements-dev.lock.old
 
@@ -43,20 +43,23 @@ clean: ## remove the environment and the caches, not the messages
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --upgrade --generate-hashes \
-	--strip-extras --allow-unsafe --build-deps-for editable --no-annotate \
+	--strip-extras --allow-unsafe --no-annotate \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# What builds the package; what redis asks for before Python 3.11.3, which a later Python does not see.
+ALSO = printf 'setuptools>=77\nasync-timeout\n'
 
 # What is installed is what the lock files say, and installed again when they change.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV), once"
 	@$(PIP) install --quiet --require-hashes --requirement requirements.lock
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV), with what the tests need, once"
 	@$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.made:
