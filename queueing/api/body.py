@@ -56,7 +56,9 @@ def drop(req: Request) -> None:
 
 def _length(announced: str) -> int:
     if announced.isascii() and announced.isdigit():
-        # Longer numbers are beyond every limit, and int() refuses very long ones.
+        if len(announced) < 20:
+            return int(announced)
+        # Beyond every limit, unless it is zeros; and int() refuses thousands of digits.
         return int(announced.lstrip("0")[:20] or "0")
     raise InvalidRequest(
         f"Content-Length must be a number of bytes. Got {quoted(announced)}.", BODY

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import quote, unquote_plus
 
-from queueing.core.errors import PARAMETER, InvalidRequest
+from queueing.core.errors import PARAMETER, InvalidRequest, OverLimit
 from queueing.core.rules import quoted
 
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
@@ -37,18 +37,19 @@ class Query:
         return unquote_plus(pieces[-1]) if pieces else None
 
     def integer(self, name: str) -> int | None:
-        """:raises InvalidRequest: titled PARAMETER"""
+        """:raises InvalidRequest: titled PARAMETER
+        :raises OverLimit: titled API; it has more digits than any bound
+        """
         value = self.text(name)
         if value is None:
             return None
         trimmed = value.strip(" ")
         digits = trimmed[1:] if trimmed[:1] in ("+", "-") else trimmed
-        if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_INTEGER:
-            return int(trimmed)
-        raise InvalidRequest(
-            f"{name} must be an integer of at most {LONGEST_INTEGER} digits. Got {quoted(value)}.",
-            PARAMETER,
-        )
+        if not (digits.isascii() and digits.isdigit()):
+            raise InvalidRequest(f"{name} must be an integer. Got {quoted(value)}.", PARAMETER)
+        if len(digits) > LONGEST_INTEGER:
+            raise OverLimit(f"{name} may not exceed {LONGEST_INTEGER} digits. Got {len(digits)}.")
+        return int(trimmed)
 
     def boolean(self, name: str) -> bool | None:
         """:raises InvalidRequest: titled PARAMETER"""

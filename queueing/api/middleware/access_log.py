@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from time import perf_counter
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import falcon
@@ -13,23 +14,40 @@ from queueing.api.request import Request
 log = logging.getLogger("queueing.access")
 
 
+_TEMPLATE = vars(
+    logging.makeLogRecord({"name": log.name, "levelno": logging.INFO, "levelname": "INFO"})
+)
+
+
+class AccessRecord(logging.LogRecord):
+    """A record that leaves out who logs and in which thread: that costs half of the line."""
+
+    def __init__(self, message: str, fields: Mapping[str, Any]) -> None:
+        now = time.time()
+        self.__dict__ |= _TEMPLATE
+        self.__dict__ |= fields
+        self.msg = message
+        self.created = now
+        self.msecs = now % 1 * 1000
+
+
 class AccessLog:
     """Logs method, path, status, time, bytes, project, ids of the request and where it came from."""
 
     def __init__(self, log_format: str) -> None:
-        self._fields_only = log_format == "json"
+        self._all_as_fields = log_format == "json"
 
     def process_request(self, req: Request, _resp: falcon.Response) -> None:
-        req.started = perf_counter()
+        req.started = time.perf_counter()
 
     def process_response(
         self, req: Request, resp: falcon.Response, _resource: object, _succeeded: bool
     ) -> None:
         if not log.isEnabledFor(logging.INFO):
             return
-        # Falcon answers what is not even HTTP before `process_request`.
-        passed = perf_counter() - req.started if req.started else 0.0
-        status = str(resp.status).partition(" ")[0]
+        # Falcon refuses some methods before `process_request`.
+        passed = time.perf_counter() - req.started if req.started else 0.0
+        status = str(resp.status)[:3]
         method, path = _harmless(req.method), _harmless(req.path)
         fields: dict[str, Any] = {
             "ms": round(passed * 1000, 2),
@@ -38,11 +56,11 @@ class AccessLog:
             "request_id": req.reference,
             "remote": _harmless(req.env.get("REMOTE_ADDR", "-")),
         }
-        if req.reference != req.request_id:
+        if req.reference is not req.request_id:
             fields["openstack_request_id"] = req.request_id
-        if self._fields_only:
+        if self._all_as_fields:
             fields |= {"method": method, "path": path, "status": int(status)}
-        log.info("%s %s %s", method, path, status, extra=fields)
+        log.handle(AccessRecord(f"{method} {path} {status}", fields))
 
 
 def _harmless(text: str) -> str:
