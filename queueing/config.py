@@ -111,14 +111,15 @@ def load(
     path = _file(config_file, environ)
     if path is not None:
         for name, value in _read(path).items():
-            _known(name, value, str(path))
+            if name not in KINDS:
+                raise _unknown(name, value, str(path), near_to=name)
             values[name], sources[name] = _typed(name, value, str(path)), str(path)
     for variable, text in sorted(environ.items()):
         if not variable.startswith(PREFIX) or _of_others(variable, text):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if variable != PREFIX + name.upper() or name not in KINDS:
-            _known(variable, text, "environment", [PREFIX + known.upper() for known in KINDS])
+            raise _unknown(variable, text, "environment", near_to=name, prefix=PREFIX)
         values[name], sources[name] = _parsed(name, text, variable), variable
     for name, value in (flags or {}).items():
         if value is not None:
@@ -199,14 +200,12 @@ def _of_others(variable: str, text: str) -> bool:
     )
 
 
-def _known(name: str, value: Any, source: str, names: list[str] | None = None) -> None:
-    names = list(KINDS) if names is None else names
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else "`queueing config` lists those there are"
+def _unknown(name: str, value: Any, source: str, *, near_to: str, prefix: str = "") -> ConfigError:
+    near = difflib.get_close_matches(near_to, KINDS, n=1)
+    guess = f"{prefix}{near[0].upper() if prefix else near[0]}" if near else ""
+    hint = f"did you mean {guess}?" if guess else "`queueing config` lists those there are"
     line = f"{name} = {_quoted(name, value)} ({source}): there is no such setting; {hint}"
-    raise ConfigError(line, source)
+    return ConfigError(line, source)
 
 
 def _parsed(name: str, text: str, variable: str) -> Any:
@@ -261,7 +260,8 @@ def expected(name: str) -> str:
     """What a setting may be, in words."""
     kind, least, most = KINDS[name], META[name]["least"], META[name]["most"]
     if get_origin(kind) is Literal:
-        return " or ".join(f'"{choice}"' for choice in get_args(kind))
+        choices = [f'"{choice}"' for choice in get_args(kind)]
+        return f"one of {', '.join(choices)}" if len(choices) > 2 else " or ".join(choices)
     if kind is int or kind is float:
         return f"{'a whole number' if kind is int else 'a number'} from {least} to {most}"
     if get_origin(kind) is tuple:

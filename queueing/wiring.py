@@ -11,20 +11,31 @@ from queueing.service.claims import Claims
 from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
+from queueing.service.sweeping import BackgroundSweeper, Sweeper
 from queueing.storage.contract import Storage
 from queueing.storage.registry import open_storage
 
 
 class Node:
-    """What one process runs: an app over an open store, and a thread that sweeps."""
+    """What one process runs: an app over an open store, and a thread that sweeps once it is started."""
 
-    def __init__(self, app: WSGIApplication, storage: Storage) -> None:
+    def __init__(
+        self, app: WSGIApplication, storage: Storage, sweeper: BackgroundSweeper | None = None
+    ) -> None:
         self.app = app
-        self._storage = storage
+        self.storage = storage
+        self._sweeper = sweeper
+
+    def start(self) -> None:
+        """Begin to sweep, if the settings ask for it."""
+        if self._sweeper:
+            self._sweeper.start()
 
     def close(self) -> None:
-        """Stop sweeping, close the store; requests after this fail."""
-        self._storage.close()
+        """End sweeping, close the store; requests after this fail."""
+        if self._sweeper:
+            self._sweeper.stop()
+        self.storage.close()
 
 
 def build(
@@ -34,7 +45,8 @@ def build(
 
     An open store and a clock may be handed in, to embed the service and to test it.
 
-    :raises StorageError: the store cannot be opened
+    :raises SetupError: the store, the policy or a missing package does not let it be wired
+    :raises StorageUnavailable: the store is away
     """
     storage = storage or open_store(settings)
     clock = clock or StoreClock(storage.time)
@@ -46,8 +58,16 @@ def build(
         storage=storage,
         clock=clock,
     )
-    return Node(create_app(services, settings), storage)
+    sweeper = None
+    if settings.collect_seconds:
+        sweeper = BackgroundSweeper(Sweeper(storage, clock), settings.collect_seconds)
+    return Node(create_app(services, settings), storage, sweeper)
 
 
 def open_store(settings: Settings) -> Storage:
+    """The store that the settings name, open.
+
+    :raises SetupError: the URI, a package, the file or its version does not let it be opened
+    :raises StorageUnavailable: the store is away
+    """
     return open_storage(settings.storage, timeout_seconds=settings.storage_timeout_seconds)

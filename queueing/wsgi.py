@@ -14,6 +14,7 @@ from queueing.wiring import build
 def create_app(settings: Settings) -> WSGIApplication:
     """The app over a store that stays open until the process ends. Once per process, after a fork."""
     node = build(settings)
+    node.start()
     atexit.register(node.close)
     return node.app
 

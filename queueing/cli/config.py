@@ -50,10 +50,10 @@ def example_file() -> str:
         comment = textwrap.fill(sentence, 96, initial_indent="# ", subsequent_indent="# ")
         parts.append(f"{comment}\n#{item.name} = {shown(item.name, value)}\n")
     policy = next(item for item in fields(Settings) if item.name == "policy")
-    parts.append(f"# {policy.metadata['meaning']}\n#[policy]\n")
+    parts.append(f'# {policy.metadata["meaning"]}\n#[policy]\n#"queues:create" = "role:operator"\n')
     return "\n".join(parts)
 
 
 def _allowed(name: str) -> str:
-    allowed = expected(name)
-    return "" if KINDS[name] is bool else f"{allowed[0].upper()}{allowed[1:]}."
+    """What the value may be, where the default does not tell."""
+    return "" if KINDS[name] in (bool, str) else f"{expected(name).capitalize()}."

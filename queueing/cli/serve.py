@@ -13,7 +13,7 @@ import click
 
 from queueing import __version__, logs
 from queueing.config import Settings, address, load, masked
-from queueing.wiring import open_store
+from queueing.wiring import build
 
 log = logging.getLogger("queueing.server")
 
@@ -76,13 +76,13 @@ def announce(
 
 
 def _probe(settings: Settings) -> Mapping[str, str | int | bool]:
-    """Open the store, ask it, close it: workers open their own after the fork."""
-    store = open_store(settings)
+    """Wire a node, ask its store, close it again: each worker opens its own after the fork."""
+    node = build(settings)
     try:
-        store.ping()
-        return store.durability()
+        node.storage.ping()
+        return node.storage.durability()
     finally:
-        store.close()
+        node.close()
 
 
 def _listen(bind: str) -> socket.socket:
