@@ -84,8 +84,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             title = (
                 "Bad request" if status == HTTPStatus.BAD_REQUEST else f"{status} {status.phrase}"
             )
-            document = {"title": title, "description": str(exc)}
-            log.info("%s refused: %s", addr[0] if addr else "-", exc)
+            why = str(exc)[:200]
+            document = {"title": title, "description": why}
+            log.info("%s refused: %s", addr[0] if addr else "-", why)
         else:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             document = {"title": "Internal server error"}
