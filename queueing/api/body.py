@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from queueing.api.request import Request
@@ -12,7 +12,7 @@ from queueing.core.rules import quoted
 SMALL = 64 * 1024
 """Bytes of the bodies that no setting bounds: claims, purges."""
 
-_DISCARDED = 1024 * 1024  # bytes; who sends more than that in vain loses the connection
+_DROPPED = 1024 * 1024  # bytes; who sends more than that in vain loses the connection
 _PIECE = 64 * 1024
 
 
@@ -40,18 +40,40 @@ def read(req: Request, limit: int) -> bytes:
     return body
 
 
-def drop(req: Request) -> None:
-    """Read what is left of the body, so that the connection can serve the next request.
+class ThenDrop:
+    """An answer; once it is sent, the rest of the request's body is read and dropped.
 
-    Only up to a bound, and only where the server ends the stream: elsewhere it would block.
+    So the connection can serve the next request, while a client that announced a body and does
+    not send it has its answer. Servers that call `close` before they send lose only the latter.
     """
-    if req.env.get("wsgi.input_terminated"):
-        left = _DISCARDED
-        while left > 0:
-            piece = _piece(req.env, min(left, _PIECE))
-            if not piece:
-                break
-            left -= len(piece)
+
+    def __init__(self, answer: bytes, env: Mapping[str, Any]) -> None:
+        self._answer = answer
+        self._env = env
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._answer
+
+    def close(self) -> None:
+        left = _DROPPED
+        try:
+            while left > 0 and (piece := _piece(self._env, min(left, _PIECE))):
+                left -= len(piece)
+        except InvalidRequest:
+            return  # it broke off: the server closes the connection
+
+
+def may_be_left(env: Mapping[str, Any]) -> bool:
+    """Whether a request that was refused may have a body left that is worth reading.
+
+    Only where the server ends the stream: elsewhere reading would block.
+    """
+    if not env.get("wsgi.input_terminated"):
+        return False
+    announced = env.get("CONTENT_LENGTH")
+    if not announced:
+        return "HTTP_TRANSFER_ENCODING" in env
+    return announced.isdigit() and len(announced) < 8 and 0 < int(announced) <= _DROPPED
 
 
 def _length(announced: str) -> int:

@@ -100,5 +100,9 @@ def _answer(
     if description:
         document["description"] = description
     resp.status = status
-    resp.data = documents.encode(document)
-    body.drop(req)
+    answer = documents.encode(document)
+    if body.may_be_left(req.env):
+        resp.stream = body.ThenDrop(answer, req.env)
+        resp.content_length = len(answer)
+    else:
+        resp.data = answer

@@ -113,25 +113,28 @@ def _again(
     decoder: msgspec.json.Decoder[T], text: bytes, levels: int, error: msgspec.ValidationError
 ) -> T:
     """Decode once more, without the duplicates that a later value of the name overrules."""
-    try:
-        return decoder.decode(msgspec.json.encode(_last_of_duplicates(text, levels)))
-    except msgspec.ValidationError as final:
-        match = _PLACE.fullmatch(str(final))
-        what, path = (match["what"], match["path"] or "") if match else (str(final), "")
-        raise ShapeError(_sentence(what, path.removeprefix(".")), path) from error
-
-
-def _last_of_duplicates(text: bytes | Raw, levels: int) -> Any:
-    if levels == 0:
-        return Raw(text)
-    for container in (_OBJECT, _ARRAY):
+    what, path = _place(error)
+    if path:  # what is wrong at the top is no duplicate
         try:
-            found = container.decode(text)
-        except msgspec.ValidationError:
-            continue
-        if isinstance(found, dict):
-            return {key: _last_of_duplicates(item, levels - 1) for key, item in found.items()}
-        return [_last_of_duplicates(item, levels - 1) for item in found]
+            return decoder.decode(msgspec.json.encode(_last_of_duplicates(text, levels)))
+        except msgspec.ValidationError as final:
+            what, path = _place(final)
+    raise ShapeError(_sentence(what, path.removeprefix(".")), path) from error
+
+
+def _place(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What msgspec says, and where: `.messages[3].ttl`."""
+    match = _PLACE.fullmatch(str(error))
+    return (match["what"], match["path"] or "") if match else (str(error), "")
+
+
+def _last_of_duplicates(text: bytes, levels: int) -> Any:
+    first = text.lstrip()[:1] if levels else b""
+    if first == b"{":
+        members = _OBJECT.decode(text).items()
+        return {key: _last_of_duplicates(bytes(item), levels - 1) for key, item in members}
+    if first == b"[":
+        return [_last_of_duplicates(bytes(item), levels - 1) for item in _ARRAY.decode(text)]
     return Raw(text)
 
 

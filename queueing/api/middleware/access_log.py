@@ -14,6 +14,8 @@ from queueing.api.request import Request
 log = logging.getLogger("queueing.access")
 
 
+_LONGEST = 512  # characters of what a client may choose
+
 _TEMPLATE = vars(
     logging.makeLogRecord({"name": log.name, "levelno": logging.INFO, "levelname": "INFO"})
 )
@@ -51,7 +53,7 @@ class AccessLog:
         method, path = _harmless(req.method), _harmless(req.path)
         fields: dict[str, Any] = {
             "ms": round(passed * 1000, 2),
-            "bytes": len(resp.data or b""),
+            "bytes": len(resp.data or b"") or int(resp.get_header("Content-Length", default="0")),
             "project": _harmless(req.project) or "-",
             "request_id": req.reference,
             "remote": _harmless(req.env.get("REMOTE_ADDR", "-")),
@@ -65,4 +67,5 @@ class AccessLog:
 
 def _harmless(text: str) -> str:
     """Control characters escaped: nobody writes lines of their own into the log."""
+    text = text[:_LONGEST]
     return text if text.isprintable() else ascii(text)[1:-1]
