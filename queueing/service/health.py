@@ -84,7 +84,7 @@ class SelfTest:
             report["storage_reachable"] = False
             return report
         with self._lock:
-            queue = QueueRef(SCRATCH_PROJECT, _scratch_name())
+            queue = scratch_queue()
             for name, step in self._steps(queue):
                 status = _timed(name, step)
                 report["operation_status"][name] = status
@@ -167,7 +167,7 @@ def _timed(name: str, step: Callable[[], object]) -> Step:
     }
 
 
-def _scratch_name() -> str:
-    """The same for one process, most likely another for another one on any machine."""
+def scratch_queue() -> QueueRef:
+    """Where this process tests: always there, and most likely no other process on any machine."""
     node = f"{socket.gethostname()}:{os.getpid()}"
-    return f"self-test-{crc32(node.encode()) % SCRATCH_QUEUES}"
+    return QueueRef(SCRATCH_PROJECT, f"self-test-{crc32(node.encode()) % SCRATCH_QUEUES}")

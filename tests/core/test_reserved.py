@@ -82,7 +82,7 @@ def test_refusals_carry_the_title_they_are_given():
 
 def test_dead_letter_queue_is_the_name_of_another_queue():
     check(_dead_letter_queue="other")
-    with pytest.raises(InvalidRequest, match='another queue than this one. Got "this".'):
+    with pytest.raises(InvalidRequest, match=r'another queue than this one. Got "this".'):
         check(_dead_letter_queue="this")
 
 

@@ -87,7 +87,7 @@ def test_grace_of_a_renewal_is_cut_at_its_maximum_and_has_no_minimum_but_zero(gr
 
 
 def test_grace_of_a_renewal_may_not_be_negative():
-    with pytest.raises(OverLimit, match="^grace must be at least 0. Got -1.$"):
+    with pytest.raises(OverLimit, match=r"^grace must be at least 0. Got -1.$"):
         rules.renewal_grace(-1, LIMITS)
 
 
@@ -104,13 +104,13 @@ def test_no_ids_and_more_than_a_page_of_them_are_refused(number):
 
 def test_post_may_have_exactly_as_many_bytes_as_the_queue_takes():
     rules.post_size(100, 100)
-    with pytest.raises(OverLimit, match="may not exceed 100 bytes. Got 101 bytes.$"):
+    with pytest.raises(OverLimit, match=r"may not exceed 100 bytes. Got 101 bytes.$"):
         rules.post_size(101, 100)
 
 
 def test_metadata_may_have_exactly_as_many_bytes_as_configured():
     rules.metadata_size(65536, LIMITS, API)
-    with pytest.raises(OverLimit, match="may not exceed 65536 bytes. Got 65537 bytes.$"):
+    with pytest.raises(OverLimit, match=r"may not exceed 65536 bytes. Got 65537 bytes.$"):
         rules.metadata_size(65537, LIMITS, API)
 
 
@@ -135,7 +135,7 @@ def test_other_queue_names_are_refused_and_shown_on_one_short_line(name):
 
 def test_project_has_up_to_256_characters_of_any_kind():
     assert rules.project("é /." * 64) == "é /." * 64
-    with pytest.raises(InvalidRequest, match="may not exceed 256 characters. Got 257") as refusal:
+    with pytest.raises(InvalidRequest, match=r"may not exceed 256 characters. Got 257") as refusal:
         rules.project("x" * 257)
     assert refusal.value.title == QUEUE_NAME
 
