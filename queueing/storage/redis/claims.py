@@ -1,0 +1,67 @@
+"""Claims of a queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from queueing.core.errors import ClaimNotFound, StaleSettings
+from queueing.core.models import Claim, Claimed, ClaimTerms, Metadata, QueueRef
+from queueing.storage.contract import ClaimStore
+from queueing.storage.redis.connection import Connection
+from queueing.storage.redis.keys import pack_id
+from queueing.storage.redis.records import unpack_letters, unpack_messages
+from queueing.storage.redis.scripts import CLAIM, CLAIM_GET, RELEASE, RENEW
+
+
+class RedisClaims(ClaimStore):
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._names = connection.names
+
+    def claim(
+        self, queue: QueueRef, terms: ClaimTerms, *, token: str, version: str, now: float
+    ) -> Claimed:
+        keys = self._names.queue(queue)
+        ended = [keys.own(b"ended")]
+        rule = terms.dead_letter
+        most: tuple[Any, ...] = (0, b"", b"")
+        if rule is not None:
+            ttl = b"" if rule.ttl is None else rule.ttl
+            most = (rule.max_claims, rule.target.encode("utf-8", "surrogatepass"), ttl)
+        arguments = (repr(now), int(now * 1_000_000), pack_id(token), token, version, keys.ref)
+        asked = (terms.limit, terms.ttl, terms.grace, *most)
+        while True:
+            answer = self._connection.write(CLAIM, keys, *arguments, *asked, keys=ended)
+            if answer[0] != b"again":
+                break
+        if answer[0] == b"stale":
+            raise StaleSettings(Metadata(answer[1], answer[2].decode()))
+        if answer[0] == b"none":
+            return Claimed(None, tuple(unpack_letters(answer[1])))
+        return Claimed(_claim(token, answer[1:5]), tuple(unpack_letters(answer[5])))
+
+    def get(self, queue: QueueRef, claim_id: str, *, now: float) -> Claim:
+        keys = self._names.queue(queue)
+        answer = self._connection.read(CLAIM_GET, keys, repr(now), pack_id(claim_id))
+        if answer == b"missing":
+            raise _not_found(claim_id)
+        return _claim(claim_id, answer)
+
+    def renew(self, queue: QueueRef, claim_id: str, terms: ClaimTerms, *, now: float) -> None:
+        keys = self._names.queue(queue)
+        arguments = (repr(now), pack_id(claim_id), terms.ttl, terms.grace, keys.ref)
+        if self._connection.write(RENEW, keys, *arguments) == b"missing":
+            raise _not_found(claim_id)
+
+    def release(self, queue: QueueRef, claim_id: str, *, now: float) -> None:
+        keys = self._names.queue(queue)
+        self._connection.write(RELEASE, keys, repr(now), pack_id(claim_id), keys.ref)
+
+
+def _claim(id: str, answer: list[Any]) -> Claim:
+    fence, ttl, claimed_at, messages = answer
+    return Claim(id, int(fence), ttl, float(claimed_at), tuple(unpack_messages(messages)))
+
+
+def _not_found(claim_id: str) -> ClaimNotFound:
+    return ClaimNotFound(f"There is no claim {claim_id} in this queue.")

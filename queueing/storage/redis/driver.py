@@ -1,0 +1,127 @@
+"""The Redis driver, open: how the server keeps what it is given, sweeping, the store's clock.
+
+Order, holding and expiry are indexes of each queue (`scripts/_keys.lua`); each verb is one script
+(`scripts/`), which Redis runs to its end before it looks at anything else; so one round trip is one
+atomic step, also for what other processes see. `connection.py` says what happens to a request whose
+answer gets lost, `keys.py` how queues are spread over a Cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from queueing.core.errors import SetupError, StorageUnavailable
+from queueing.core.models import QueueRef
+from queueing.storage.contract import Storage
+from queueing.storage.redis.claims import RedisClaims
+from queueing.storage.redis.connection import Connection
+from queueing.storage.redis.errors import refusal
+from queueing.storage.redis.facts import Facts, facts_of
+from queueing.storage.redis.keys import Namespace, queue_of
+from queueing.storage.redis.messages import RedisMessages
+from queueing.storage.redis.queues import RedisQueues
+from queueing.storage.redis.scripts import SWEEP
+from queueing.storage.redis.servers import servers_of
+from queueing.storage.redis.uri import read
+
+logger = logging.getLogger(__name__)
+
+OLDEST: Final = (6, 2)
+"""The first version with `ZADD LT` and `ZMSCORE`."""
+
+
+class RedisStorage(Storage):
+    """One open store. Its connections survive a fork: a child makes its own."""
+
+    resends = True
+
+    def __init__(self, connection: Connection, min_replicas: int) -> None:
+        self._connection = connection
+        self._names = connection.names
+        self._min_replicas = min_replicas
+        self.queues = RedisQueues(connection)
+        self.messages = RedisMessages(connection)
+        self.claims = RedisClaims(connection)
+
+    def time(self) -> float:
+        # In a Cluster each machine has a clock of its own: always the same partition's.
+        seconds, microseconds = self._connection.ask(0, "TIME")
+        return int(seconds) + int(microseconds) / 1_000_000
+
+    def ping(self) -> None:
+        # A command with a key: `PING` is answered by a node of a Cluster that is down.
+        self._connection.ask(0, "EXISTS", self._names.agenda(0))
+
+    def durability(self) -> Mapping[str, str | int | bool]:
+        return self.facts().durability(self._min_replicas)
+
+    def facts(self) -> Facts:
+        """:raises StorageUnavailable:"""
+        self.ping()
+        return facts_of(self._connection.every_server())
+
+    def collect(self, *, now: float, limit: int) -> int:
+        swept = 0
+        for partition in range(self._names.partitions):
+            agenda = self._names.agenda(partition)
+            while swept < limit:
+                asked = ("ZRANGEBYSCORE", agenda, "-inf", repr(now), "LIMIT", 0, limit - swept)
+                refs = self._connection.ask(partition, *asked)
+                for ref in refs:
+                    swept += self._sweep(ref, now, max(1, limit - swept))
+                if not refs:
+                    break
+        return swept
+
+    def piles(self, *, limit: int) -> list[QueueRef]:
+        partitions = range(self._names.partitions)
+        asked = [(at, ("SRANDMEMBER", self._names.piles(at), limit)) for at in partitions]
+        refs = [ref for refs in self._connection.ask_each(asked) for ref in refs]
+        return [queue_of(ref) for ref in refs[:limit]]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _sweep(self, ref: bytes, now: float, limit: int) -> int:
+        keys = self._names.queue(queue_of(ref))
+        burials = [keys.own(b"burials")]
+        return int(self._connection.write(SWEEP, keys, repr(now), limit, ref, keys=burials))
+
+
+def open(uri: str, *, timeout_seconds: float) -> RedisStorage:
+    """Open the store at `uri`. A server that is away is waited for by each request, not here.
+
+    :raises SetupError: the URI makes no sense, the server is too old or refuses us
+    """
+    address = read(uri)
+    options = address.options
+    servers = servers_of(address, timeout_seconds)
+    connection = Connection(
+        servers,
+        Namespace(options.namespace, servers.partitions),
+        timeout_seconds=timeout_seconds,
+        answer_seconds=min(options.answer_timeout_seconds or timeout_seconds / 2, timeout_seconds),
+        min_replicas=options.min_replicas,
+    )
+    storage = RedisStorage(connection, options.min_replicas)
+    try:
+        facts = storage.facts()
+    except StorageUnavailable as error:
+        if refused := refusal(error):
+            storage.close()
+            raise SetupError(f"storage: Redis at {address} refuses us: {refused}") from error
+        logger.warning("Redis at %s is away, requests get 503 until it is there", address)
+        return storage
+    if facts.version < OLDEST:
+        storage.close()
+        oldest = ".".join(map(str, OLDEST))
+        raise SetupError(
+            f"storage: expected Redis {oldest} or later at {address}, got {facts.version_text}"
+        )
+    logger.info("Redis at %s: %s", address, facts)
+    for warning in facts.warnings(options.min_replicas):
+        logger.warning("Redis at %s: %s", address, warning)
+    connection.load_scripts()
+    return storage

@@ -1,0 +1,104 @@
+"""What is stored of a message, and how it becomes one again. `scripts/_messages.lua` reads the same.
+
+A message: sequence (put in front by the script), time of the post, end of life, ttl, the lengths of
+client id and checksum, then these two and the body. What was changed since: end of life, ttl, claim
+count, and the claim that took it last (in an answer: only while that claim holds it).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from queueing.core.models import DeadLetter, Draft, Message
+from queueing.storage.redis.keys import pack_id, text, unpack_id
+
+_POSTED: Final = struct.Struct(">ddIHH")
+_STORED: Final = struct.Struct(">dddIHH")
+_TOUCHED: Final = struct.Struct(">dII")
+_NO_CHECKSUM: Final = 0xFFFF
+
+
+def pack_draft(draft: Draft, client: bytes, now: float, ends: float) -> bytes:
+    return _pack(draft.body, draft.ttl, now, ends, client, draft.checksum)
+
+
+def pack_message(message: Message) -> bytes:
+    """A message that keeps the time of its post."""
+    client = pack_client(message.client_id)
+    posted_at, ends = message.posted_at, message.expires_at
+    return _pack(message.body, message.ttl, posted_at, ends, client, message.checksum)
+
+
+def pack_touched(message: Message) -> bytes:
+    return _TOUCHED.pack(message.expires_at, message.ttl, message.claim_count)
+
+
+def pack_client(client_id: str) -> bytes:
+    return client_id.encode("utf-8", "surrogatepass")
+
+
+def unpack_messages(answer: Sequence[bytes]) -> list[Message]:
+    """The messages of an answer: id, message, touched of each."""
+    three = iter(answer)
+    return [unpack_message(*each) for each in zip(three, three, three, strict=True)]
+
+
+def unpack_message(id: bytes, stored: bytes, touched: bytes) -> Message:
+    sequence, posted_at, ends, ttl, client_end, checksum_end = _STORED.unpack_from(stored)
+    client_end += _STORED.size
+    checksum = None
+    if checksum_end != _NO_CHECKSUM:
+        checksum_end += client_end
+        checksum = stored[client_end:checksum_end].decode()
+    else:
+        checksum_end = client_end
+    count, claim_id = 0, None
+    if touched:
+        ends, ttl, count = _TOUCHED.unpack_from(touched)
+        claim = touched[_TOUCHED.size :]
+        claim_id = unpack_id(claim) if claim else None
+    return Message(
+        unpack_id(id),
+        int(sequence),
+        stored[checksum_end:],
+        ttl,
+        posted_at,
+        ends,
+        text(stored[_STORED.size : client_end]),
+        claim_id,
+        count,
+        checksum,
+    )
+
+
+def unpack_posted_at(eight_bytes: bytes) -> float:
+    (posted_at,) = struct.unpack(">d", eight_bytes)
+    assert isinstance(posted_at, float)
+    return posted_at
+
+
+def unpack_letters(answer: Sequence[Sequence[bytes]]) -> list[DeadLetter]:
+    """The letters of an answer: burial, target, id, message, touched of each."""
+    return [
+        DeadLetter(text(burial), text(target), unpack_message(*message))
+        for burial, target, *message in answer
+    ]
+
+
+def pack_letter(letter: DeadLetter) -> tuple[bytes, bytes, bytes, bytes]:
+    """A letter as `accept.lua` takes it: burial, id, message, touched."""
+    message = letter.message
+    burial = letter.burial.encode("utf-8", "surrogatepass")
+    return burial, pack_id(message.id), pack_message(message), pack_touched(message)
+
+
+def _pack(
+    body: bytes, ttl: int, posted_at: float, ends: float, client: bytes, checksum: str | None
+) -> bytes:
+    if checksum is None:
+        return _POSTED.pack(posted_at, ends, ttl, len(client), _NO_CHECKSUM) + client + body
+    digest = checksum.encode()
+    head = _POSTED.pack(posted_at, ends, ttl, len(client), len(digest))
+    return b"".join((head, client, digest, body))

@@ -1,0 +1,59 @@
+"""The scripts: one per verb. A line `-- @include a b` stands for the files `_a.lua` and `_b.lua`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+
+class Script(NamedTuple):
+    """A script by name; Redis knows it by the SHA-1 of its source once it has seen it."""
+
+    name: str
+    source: bytes
+    sha: bytes
+
+
+def load(name: str) -> Script:
+    source = _INCLUDE.sub(_included, _read(name)).encode()
+    sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+    return Script(name, source, sha)
+
+
+def _included(line: re.Match[str]) -> str:
+    return "\n".join(_read(f"_{name}") for name in line.group(1).split())
+
+
+def _read(name: str) -> str:
+    return files(__name__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+_INCLUDE: Final = re.compile(r"^-- @include (.+)$", re.MULTILINE)
+
+POST: Final = load("post")
+CLAIM: Final = load("claim")
+POP: Final = load("pop")
+GET: Final = load("get")
+PAGE: Final = load("page")
+STATS: Final = load("stats")
+SETTLE: Final = load("settle")
+DELETE: Final = load("delete")
+DELETE_MANY: Final = load("delete_many")
+PURGE: Final = load("purge")
+RENEW: Final = load("renew")
+RELEASE: Final = load("release")
+CLAIM_GET: Final = load("claim_get")
+DEAD_LETTERS: Final = load("dead_letters")
+ACCEPT: Final = load("accept")
+CLEAR: Final = load("clear")
+CREATE: Final = load("create")
+REPLACE: Final = load("replace")
+DELETE_QUEUE: Final = load("delete_queue")
+SWEEP: Final = load("sweep")
+
+ALL: Final = (
+    *(POST, CLAIM, POP, GET, PAGE, STATS, SETTLE, DELETE, DELETE_MANY, PURGE, RENEW, RELEASE),
+    *(CLAIM_GET, DEAD_LETTERS, ACCEPT, CLEAR, CREATE, REPLACE, DELETE_QUEUE, SWEEP),
+)
