@@ -75,6 +75,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When stopping: take who has connected already, then let nobody connect any more.
+
+        A socket that is left open would let clients connect, wait, and be cut off in the end.
+        """
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            before = None
+            while self.nr_conns != before:  # until an accept finds nobody
+                before = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer what the app never saw, in the shape of the app's own errors."""
         if isinstance(exc, errors.ParseException) and not isinstance(

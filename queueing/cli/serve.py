@@ -18,7 +18,10 @@ from queueing.wiring import build
 log = logging.getLogger("queueing.server")
 
 BACKLOG = 2048
-NEEDED_HEADERS = "-H 'X-Project-ID: demo' -H 'Client-ID: 3381af92-2b9e-11e3-b191-71861300734c' "
+STRICT_HEADERS = (
+    "-H 'X-Project-ID: demo' -H 'Client-ID: 3381af92-2b9e-11e3-b191-71861300734c' "
+    "-H 'Content-Type: application/json' "
+)
 
 
 @click.command(short_help="Serve the API.")
@@ -61,7 +64,7 @@ def announce(
     url = f"http://{_in_url(host)}:{port}"
     where = f"{masked(settings.storage)} ({durability['engine']}: {durability['promise']})"
     body = json.dumps({"messages": [{"body": "hello"}]})
-    headers = NEEDED_HEADERS if settings.strict_headers else ""
+    headers = STRICT_HEADERS if settings.strict_headers else ""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # asks only
     target = shlex.quote(f"http://{_in_url(reachable)}:{port}/v2/queues/demo/messages")
     lines = (

@@ -34,6 +34,25 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | {f"QUEUEING_{name.upper()}": value for name, value in settings.items()}
 
 
+def run(
+    *arguments: str,
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    **settings: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of `queueing` to its end; both streams as text."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=directory,
+        env=environment(**settings) | dict(env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
 class Server:
     """`settings` are settings by name (`strict_headers="true"`); `arguments` go to `queueing serve`."""
 
