@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import falcon
 
@@ -37,7 +38,8 @@ class AccessLog:
     """Logs method, path, status, time, bytes, project, ids of the request and where it came from."""
 
     def __init__(self, log_format: str) -> None:
-        self._all_as_fields = log_format == "json"
+        self._json = log_format == "json"
+        self._value = _escaped if self._json else _quoted
 
     def process_request(self, req: Request, _resp: falcon.Response) -> None:
         req.started = time.perf_counter()
@@ -49,23 +51,33 @@ class AccessLog:
             return
         # Falcon refuses some methods before `process_request`.
         passed = time.perf_counter() - req.started if req.started else 0.0
-        status = str(resp.status)[:3]
-        method, path = _harmless(req.method), _harmless(req.path)
+        method, path, status = req.method, _encoded(req.path[:_LONGEST]), str(resp.status)[:3]
         fields: dict[str, Any] = {
             "ms": round(passed * 1000, 2),
             "bytes": len(resp.data or b"") or int(resp.get_header("Content-Length", default="0")),
-            "project": _harmless(req.project) or "-",
+            "project": self._value(req.project[:_LONGEST]) if req.project else "-",
             "request_id": req.reference,
-            "remote": _harmless(req.env.get("REMOTE_ADDR", "-")),
+            "remote": self._value(req.env.get("REMOTE_ADDR", "-")),
         }
         if req.reference is not req.request_id:
             fields["openstack_request_id"] = req.request_id
-        if self._all_as_fields:
+        if self._json:
             fields |= {"method": method, "path": path, "status": int(status)}
         log.handle(AccessRecord(f"{method} {path} {status}", fields))
 
 
-def _harmless(text: str) -> str:
-    """Control characters escaped: nobody writes lines of their own into the log."""
-    text = text[:_LONGEST]
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _encoded(path: str) -> str:
+    """A path as in a URL: nothing in it can end a line or look like another word of it."""
+    return path if _plain(path) else quote(path)
+
+
+def _quoted(text: str) -> str:
+    return text if _plain(text) else ascii(text)
+
+
+def _escaped(text: str) -> str:
     return text if text.isprintable() else ascii(text)[1:-1]
