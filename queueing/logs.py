@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -64,6 +66,16 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(True)
     for chatty in ("pymongo", "redis", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No log lines: for what ends in one line of its own when it fails."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -35,8 +35,11 @@ def collect(config_file: str | None, storage: str | None, every: float | None) -
     """
     settings = load(config_file, flags={"storage": storage}).settings
     logs.configure(settings)
-    store = open_store(settings)
+    with logs.silence():
+        store = open_store(settings)
     try:
+        with logs.silence():
+            store.ping()
         sweeper = Sweeper(store, StoreClock(store.time))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sweeper.stop.set())

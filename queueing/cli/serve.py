@@ -80,12 +80,13 @@ def announce(
 
 def _probe(settings: Settings) -> Mapping[str, str | int | bool]:
     """Wire a node, ask its store, close it again: each worker opens its own after the fork."""
-    node = build(settings)
-    try:
-        node.storage.ping()
-        return node.storage.durability()
-    finally:
-        node.close()
+    with logs.silence():
+        node = build(settings)
+        try:
+            node.storage.ping()
+            return node.storage.durability()
+        finally:
+            node.close()
 
 
 def _listen(bind: str) -> socket.socket:
