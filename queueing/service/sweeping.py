@@ -52,16 +52,18 @@ class Sweeper:
     def sweep(self, *, budget_seconds: float | None = None) -> Swept:
         """One pass: forward the piles, then collect until nothing is left or the budget is spent.
 
+        However small the budget, there is a step of each, so that no pass is in vain.
+
         :raises StorageUnavailable: the store, or the target of a pile, is away; the pass did what
             it could
         """
         end = None if budget_seconds is None else self._monotonic() + budget_seconds
         forwarded, unavailable = self._forward(end)
         collected = 0
-        while not self._over(end):
+        while True:
             swept = self._storage.collect(now=self._clock.now(), limit=CHUNK)
             collected += swept
-            if swept < CHUNK:
+            if swept < CHUNK or self._over(end):
                 break
         if unavailable is not None:
             raise unavailable
@@ -87,12 +89,12 @@ class Sweeper:
         forwarded = 0
         unavailable = None
         for queue in self._storage.piles(limit=PILES):
-            if self._over(end):
-                break
             try:
                 forwarded += self._dead_letters.forward_all(queue)
             except StorageUnavailable as error:
                 unavailable = error
+            if self._over(end):
+                break
         return forwarded, unavailable
 
     def _over(self, end: float | None) -> bool:

@@ -223,6 +223,9 @@ def test_others_go_on_while_one_measures():
     world = World()
     clock = world.clock()
     clock.now()
+    world.tick += 30
+    world.store_ahead += 2.0
+    clock.now()  # is being corrected from here on, for four seconds
     measuring, answer = threading.Event(), threading.Event()
 
     def slow() -> float:
@@ -231,19 +234,19 @@ def test_others_go_on_while_one_measures():
         return world.store_time()
 
     clock._store_time = slow
-    world.tick += 30
+    clock.reset()
     measurer = threading.Thread(target=clock.now)
     measurer.start()
     try:
         assert measuring.wait(PATIENCE_SECONDS)
-        for _ in range(3):
+        for gap in (1.5, 1.0, 0.5, 0.0, 0.0):
             world.tick += 1
-            assert clock.now() == world.store_now
+            assert clock.now() == world.store_now - gap
     finally:
         answer.set()
         measurer.join(PATIENCE_SECONDS)
     assert not measurer.is_alive()
-    assert world.asked == 2
+    assert world.asked == 3
 
 
 def test_who_waited_for_a_first_measurement_that_failed_does_not_wait_for_another():

@@ -85,17 +85,32 @@ def test_claim_finds_a_free_message_behind_more_dead_letters_than_one_step_burie
 def test_letters_arrive_in_their_order_and_go_where_their_rule_said(node, queue, morgue, project):
     second = QueueRef(project, "second-morgue")
     node.configure(queue, _dead_letter_queue=morgue.name, _max_claim_count=1)
-    node.post(queue, b"1", b"2")
-    node.claim_and_release(queue, 1)
+    node.post(queue, b"1", b"2", b"3", b"4")
+    node.claims.release(queue, node.claim(queue, limit=2).id)
     node.store.before(ACCEPT, unavailable)
-    with pytest.raises(StorageUnavailable):
-        node.claim(queue)
+    node.claim_and_release(queue, 1)  # buries 1 and 2, takes 3 and 4
     node.configure(queue, _dead_letter_queue=second.name, _max_claim_count=1)
-    node.post(queue, b"3", b"4")
-    node.claim_and_release(queue, 1)
     assert node.claim(queue) is None
     assert node.bodies(morgue) == [b"1", b"2"]
     assert node.bodies(second) == [b"3", b"4"]
+
+
+def test_pile_of_more_than_one_step_is_forwarded_whole(node, queue, morgue):
+    node.configure(queue, _dead_letter_queue=morgue.name, _max_claim_count=1)
+    dying = [b"%d" % number for number in range(DEAD_LETTERS_PER_STEP + 5)]
+    node.post(queue, *dying)
+    claims = []
+    while claim := node.claim(queue, limit=20):
+        claims.append(claim)
+    for claim in claims:
+        node.claims.release(queue, claim.id)
+    node.store.before(ACCEPT, unavailable, unavailable)
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            node.claim(queue)
+    node.queues.delete(queue)
+    assert node.bodies(morgue) == dying
+    assert pile(node, queue) == []
 
 
 def test_missing_target_is_made_and_needs_no_settings_of_its_own(node, queue, morgue, dying):

@@ -52,6 +52,15 @@ def test_queue_whose_settings_are_gone_takes_no_room(known):
     assert remembered(known) == 0
 
 
+def test_queue_whose_settings_are_gone_is_not_remembered_by_either_generation(known):
+    queue, *others = refs(51)
+    known.learn(queue, metadata(600))
+    for other in others:
+        known.learn(other, metadata(600))
+    known.learn(queue, NO_METADATA)
+    assert known.of(queue) is known.defaults
+
+
 def test_no_more_queues_are_remembered_than_there_is_room_for(known):
     for queue in refs(1000):
         known.learn(queue, metadata(600))
