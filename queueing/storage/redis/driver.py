@@ -21,7 +21,9 @@ from queueing.storage.redis.errors import refusal
 from queueing.storage.redis.facts import Facts, facts_of
 from queueing.storage.redis.keys import Namespace, queue_of
 from queueing.storage.redis.messages import RedisMessages
+from queueing.storage.redis.outages import Refusals
 from queueing.storage.redis.queues import RedisQueues
+from queueing.storage.redis.requests import Policy
 from queueing.storage.redis.scripts import SWEEP
 from queueing.storage.redis.servers import servers_of
 from queueing.storage.redis.uri import read
@@ -98,13 +100,14 @@ def open(uri: str, *, timeout_seconds: float) -> RedisStorage:
     address = read(uri)
     options = address.options
     servers = servers_of(address, timeout_seconds)
-    connection = Connection(
-        servers,
-        Namespace(options.namespace, servers.partitions),
+    policy = Policy(
+        servers=servers,
+        refusals=Refusals(),
         timeout_seconds=timeout_seconds,
         answer_seconds=min(options.answer_timeout_seconds or timeout_seconds / 2, timeout_seconds),
         min_replicas=options.min_replicas,
     )
+    connection = Connection(Namespace(options.namespace, servers.partitions), policy)
     storage = RedisStorage(connection, options.min_replicas)
     try:
         facts = storage.facts()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from queueing.storage.redis.connection import exchange
 from queueing.storage.redis.errors import FAILURES, ResponseError
+from queueing.storage.redis.requests import exchange
 from queueing.storage.redis.servers import Server
 
 SECTIONS: Final = ("server", "replication", "persistence", "memory", "cluster")

@@ -39,7 +39,7 @@ class Outage:
         self._since: float | None = None
         self._reason = ""
         self._look_at = 0.0
-        self._looking = False
+        self._looking_until = 0.0  # by then at the latest who looks has said what it saw
 
     def enter(self) -> bool:
         """Before a request: True if it looks whether the server is back, and must say what it saw.
@@ -52,9 +52,9 @@ class Outage:
             now = self._monotonic()
             if self._since is None or now - self._since < self._patience_seconds:
                 return False
-            if self._looking or now < self._look_at:
+            if now < max(self._looking_until, self._look_at):
                 raise StorageUnavailable(f"The store is away: {self._reason}")
-            self._looking = True
+            self._looking_until = now + self._patience_seconds
             return True
 
     def failed(self, reason: str, *, looked: bool) -> bool:
@@ -62,7 +62,7 @@ class Outage:
         with self._lock:
             now = self._monotonic()
             if looked:
-                self._looking = False
+                self._looking_until = 0.0
                 self._look_at = now + LOOK_AGAIN_SECONDS
             self._reason = reason
             if self._since is None:
@@ -74,7 +74,7 @@ class Outage:
         """The request was not made."""
         if looked:
             with self._lock:
-                self._looking = False
+                self._looking_until = 0.0
 
     def over(self, *, looked: bool) -> None:
         """The server answered."""
@@ -82,7 +82,7 @@ class Outage:
             return
         with self._lock:
             if looked:
-                self._looking = False
+                self._looking_until = 0.0
             if self._since is not None:
                 seconds = self._monotonic() - self._since
                 self._since = None

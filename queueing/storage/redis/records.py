@@ -1,8 +1,9 @@
 """What is stored of a message, and how it becomes one again. `scripts/_messages.lua` reads the same.
 
-A message: sequence (put in front by the script), time of the post, end of life, ttl, the lengths of
-client id and checksum, then these two and the body. What was changed since: end of life, ttl, claim
-count, and the claim that took it last (in an answer: only while that claim holds it).
+A message: sequence (put in front by the script), time of the post, end of life, ttl, the length and
+form of the client id, the length of the checksum, then these two and the body. What was changed
+since: end of life, ttl, claim count, and the claim that took it last (in an answer: only while that
+claim holds it).
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Final
 from queueing.core.models import DeadLetter, Draft, Message
 from queueing.storage.redis.keys import pack_id, text, unpack_id
 
-_POSTED: Final = struct.Struct(">ddIHH")
+_POSTED: Final = struct.Struct(">ddI2sH")
 _STORED: Final = struct.Struct(">dddIHH")
 _TOUCHED: Final = struct.Struct(">dII")
 _NO_CHECKSUM: Final = 0xFFFF
+_CLIENT: Final = struct.Struct(">H")
+_UUID: Final = 0x8000
 
 
 def pack_draft(draft: Draft, client: bytes, now: float, ends: float) -> bytes:
@@ -36,7 +39,21 @@ def pack_touched(message: Message) -> bytes:
 
 
 def pack_client(client_id: str) -> bytes:
-    return client_id.encode("utf-8", "surrogatepass")
+    """Length, with a mark if it is a UUID, then the id: of a UUID its 16 bytes."""
+    if len(client_id) == 36:
+        try:
+            packed = bytes.fromhex(client_id.replace("-", ""))
+        except ValueError:
+            packed = b""
+        if _hyphenated(packed) == client_id:
+            return _CLIENT.pack(len(packed) | _UUID) + packed
+    encoded = client_id.encode("utf-8", "surrogatepass")
+    return _CLIENT.pack(len(encoded)) + encoded
+
+
+def _hyphenated(uuid: bytes) -> str:
+    digits = uuid.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def unpack_messages(answer: Sequence[bytes]) -> list[Message]:
@@ -46,14 +63,15 @@ def unpack_messages(answer: Sequence[bytes]) -> list[Message]:
 
 
 def unpack_message(id: bytes, stored: bytes, touched: bytes) -> Message:
-    sequence, posted_at, ends, ttl, client_end, checksum_end = _STORED.unpack_from(stored)
-    client_end += _STORED.size
+    sequence, posted_at, ends, ttl, client_length, checksum_length = _STORED.unpack_from(stored)
+    client_end = _STORED.size + (client_length & ~_UUID)
+    client = stored[_STORED.size : client_end]
     checksum = None
-    if checksum_end != _NO_CHECKSUM:
-        checksum_end += client_end
-        checksum = stored[client_end:checksum_end].decode()
+    if checksum_length == _NO_CHECKSUM:
+        body = stored[client_end:]
     else:
-        checksum_end = client_end
+        checksum = stored[client_end : client_end + checksum_length].decode()
+        body = stored[client_end + checksum_length :]
     count, claim_id = 0, None
     if touched:
         ends, ttl, count = _TOUCHED.unpack_from(touched)
@@ -62,11 +80,11 @@ def unpack_message(id: bytes, stored: bytes, touched: bytes) -> Message:
     return Message(
         unpack_id(id),
         int(sequence),
-        stored[checksum_end:],
+        body,
         ttl,
         posted_at,
         ends,
-        text(stored[_STORED.size : client_end]),
+        _hyphenated(client) if client_length & _UUID else text(client),
         claim_id,
         count,
         checksum,
@@ -97,8 +115,10 @@ def pack_letter(letter: DeadLetter) -> tuple[bytes, bytes, bytes, bytes]:
 def _pack(
     body: bytes, ttl: int, posted_at: float, ends: float, client: bytes, checksum: str | None
 ) -> bytes:
+    """`client` as of `pack_client`: its length is put before the checksum's."""
     if checksum is None:
-        return _POSTED.pack(posted_at, ends, ttl, len(client), _NO_CHECKSUM) + client + body
+        head = _POSTED.pack(posted_at, ends, ttl, client[:2], _NO_CHECKSUM)
+        return head + client[2:] + body
     digest = checksum.encode()
-    head = _POSTED.pack(posted_at, ends, ttl, len(client), len(digest))
-    return b"".join((head, client, digest, body))
+    head = _POSTED.pack(posted_at, ends, ttl, client[:2], len(digest))
+    return b"".join((head, client[2:], digest, body))

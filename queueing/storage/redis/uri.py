@@ -89,6 +89,7 @@ class Address:
 def read(uri: str) -> Address:
     """:raises SetupError: the URI makes no sense; one line that names what, and what is allowed"""
     scheme, separator, rest = uri.partition("://")
+    scheme = scheme.lower()
     if not separator or scheme not in KINDS:
         raise SetupError(f"storage: expected one of {', '.join(KINDS)}://, got {scheme!r}")
     kind, tls = KINDS[scheme]

@@ -58,7 +58,9 @@ while shown < limit do
   for i, id in ipairs(ids) do
     local message = call('HGET', MESSAGES, id)
     after, looked, bytes = found[i][1], looked + 1, bytes + #message
-    local theirs = hide and string.sub(message, 33, 32 + struct.unpack('>H', message, 29)) == client
+    -- Length and form are two bytes before those of the checksum, the id comes after these.
+    local theirs = hide and string.sub(message, 29, 30) == string.sub(client, 1, 2)
+      and string.sub(message, 33, 30 + #client) == string.sub(client, 3)
     if not theirs and life(message, touched[i]) > now then
       show(answer, id, message, touched[i], holds[i] and tonumber(holds[i]) > now)
       shown = shown + 1
