@@ -37,7 +37,11 @@ def sweeper(node) -> Sweeper:
 
 @pytest.fixture
 def waste(node, queue):
-    """More messages that are over than one step sweeps; how many."""
+    """More messages that are over than two steps sweep; how many."""
+    return lay_waste(node, queue)
+
+
+def lay_waste(node, queue):
     number = 2 * CHUNK + 5
     node.post(queue, *[b"1"] * number, ttl=60)
     node.clock.advance(60)
@@ -84,11 +88,10 @@ def test_pass_ends_when_its_time_is_spent_and_the_next_goes_on(node, waste):
     assert sweeper.sweep().collected == 0
 
 
-def test_no_pass_is_in_vain_however_little_time_it_has(
-    node, sweeper, queue, morgue, project, waste
-):
+def test_no_pass_is_in_vain_however_little_time_it_has(node, sweeper, queue, morgue, project):
     bury_interrupted(node, queue, morgue)
     bury_interrupted(node, QueueRef(project, "second"), morgue)
+    waste = lay_waste(node, QueueRef(project, "third"))
     swept = sweeper.sweep(budget_seconds=0)
     assert swept.forwarded == 1
     assert 0 < swept.collected < waste
@@ -116,11 +119,11 @@ def test_interrupted_forwards_are_finished_without_anybody_claiming(
 
 
 def test_pile_whose_target_is_away_stops_neither_the_others_nor_the_sweeping(
-    node, sweeper, queue, morgue, project, waste
+    node, sweeper, queue, morgue, project
 ):
-    second = QueueRef(project, "second")
     bury_interrupted(node, queue, morgue)
-    bury_interrupted(node, second, morgue)
+    bury_interrupted(node, QueueRef(project, "second"), morgue)
+    lay_waste(node, QueueRef(project, "third"))
     node.store.before(ACCEPT, unavailable)
     node.steps.clear()
     with pytest.raises(StorageUnavailable):
