@@ -57,5 +57,5 @@ def test_the_home_document_lists_what_exists(admin_mode: bool) -> None:
         assert set(methods) <= paths[path][0], template
         found.setdefault(path, set()).update(methods)
     assert set(found) == set(paths) - UNPROTECTED
-    for path, methods in found.items():
-        assert methods >= paths[path][0] - {"HEAD"}, path
+    for path, advertised in found.items():
+        assert advertised >= paths[path][0] - {"HEAD"}, path
