@@ -51,6 +51,12 @@ class Settings(Limits):
         least=0,
         most=3600,
     )
+    client_timeout_seconds: float = option(
+        30.0,
+        "How long a client may pause in the middle of a request, or leave its answer unread.",
+        least=0.1,
+        most=3600,
+    )
     graceful_timeout_seconds: int = option(
         30,
         "How long requests in flight may take to finish when the server is told to stop.",

@@ -14,6 +14,8 @@ from gunicorn.glogging import Logger
 
 from queueing.config import Settings
 
+log = logging.getLogger("queueing.server")
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -54,6 +56,12 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no type hint
             log.propagate = True
         debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
         self.error_log.setLevel(logging.DEBUG if debugging else logging.WARNING)
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        if isinstance(sys.exc_info()[1], BlockingIOError):  # `client_timeout_seconds` are over
+            log.info("a client paused for too long, its connection was closed")
+        else:
+            super().exception(msg, *args, **kwargs)
 
 
 def configure(settings: Settings) -> None:

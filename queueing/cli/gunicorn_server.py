@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import sys
 import uuid
 from http import HTTPStatus
@@ -44,7 +45,7 @@ def options(settings: Settings) -> dict[str, Any]:
     return {
         "workers": settings.workers or default_workers(settings.storage),
         "threads": settings.threads,
-        "worker_class": Worker,
+        "worker_class": worker_class(settings.client_timeout_seconds),
         "keepalive": settings.keep_alive_seconds,
         "graceful_timeout": settings.graceful_timeout_seconds,
         # A worker's heart beats in its main thread whatever its requests wait for, so this only
@@ -68,12 +69,32 @@ def default_workers(storage: str) -> int:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
+    client_timeout_seconds: float
+
     def init_signals(self) -> None:
         super().init_signals()
         # A terminal sends these to every process; it is for the master to decide what they mean.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+    def enqueue_req(self, conn: Any) -> None:
+        if not conn.initialized:
+            # By the kernel, since gunicorn waits for ever once it has seen a request's first byte.
+            whole, rest = divmod(self.client_timeout_seconds, 1)
+            timeout = struct.pack("@ll", int(whole), int(rest * 1e6))
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        again = super().handle(conn)
+        if again is False:
+            # Waits until the client closes too, a moment at most. In gunicorn the main thread does
+            # it, and one client that takes its time holds up all others.
+            util.close_graceful(conn.sock)
+            conn.close = _closed
+        return again
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """When stopping: take who has connected already, then let nobody connect any more.
@@ -118,6 +139,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             util.write_nonblock(client, head.encode("ascii") + body)
         except OSError:
             log.debug("the client was gone before it could be answered", exc_info=True)
+
+
+def _closed(graceful: bool = False) -> None:
+    """In the place of a connection's `close`, once it is closed."""
+
+
+def worker_class(client_timeout_seconds: float) -> type[Worker]:
+    return type("QueueingWorker", (Worker,), {"client_timeout_seconds": client_timeout_seconds})
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints

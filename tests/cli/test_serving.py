@@ -18,6 +18,7 @@ import pytest
 
 from queueing import __version__
 from queueing.core.limits import Limits
+from queueing.storage.registry import open_storage
 from tests.support.server import DEADLINE, Server, environment, run
 
 
@@ -118,8 +119,10 @@ def from_the_future(file: Path) -> None:
 
 
 def test_a_database_from_the_future(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'queueing.db'}"
+    open_storage(uri).close()
     from_the_future(tmp_path / "queueing.db")
-    line = refused(tmp_path, storage=f"sqlite:///{tmp_path / 'queueing.db'}")
+    line = refused(tmp_path, storage=uri)
     assert "9999" in line
     assert "newer" in line
 
