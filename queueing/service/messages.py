@@ -116,6 +116,12 @@ class Messages:
             except InvalidRequest:
                 self.check_size(queue, size)  # a body that is too long is refused as such
                 raise
+            except KeyUnavailable:
+                fresh = self._known.fresh(queue)
+                if fresh.version == known.version:
+                    raise
+                known = fresh  # it need not be encrypted any more
+                continue
             try:
                 return self._store.post(
                     queue,

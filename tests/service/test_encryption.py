@@ -117,6 +117,16 @@ def test_post_to_an_encrypted_queue_without_a_key_is_refused_and_stored_nowhere(
     assert keyed.stored(queue) == []
 
 
+def test_encryption_switched_off_meanwhile_needs_no_key_any_more(keyed, open_node, queue):
+    node = open_node()
+    keyed.configure(queue, _enable_encrypt_messages=True)
+    with pytest.raises(KeyUnavailable):
+        node.post(queue, b"1")
+    keyed.configure(queue, _default_message_ttl=600)
+    node.post(queue, b"2")
+    assert node.bodies(queue) == [b"2"]
+
+
 def test_node_that_cannot_open_a_body_says_so_and_shows_nothing_of_it(
     keyless, keyed, queue, sealed
 ):
