@@ -50,7 +50,15 @@ def build(
     """
     storage = storage or open_store(settings)
     clock = clock or StoreClock(storage.time)
-    services = Services(
+    sweeper = None
+    if settings.collect_seconds:
+        sweeper = BackgroundSweeper(Sweeper(storage, clock), settings.collect_seconds)
+    return Node(create_app(services_of(storage, clock, settings), settings), storage, sweeper)
+
+
+def services_of(storage: Storage, clock: Clock, settings: Settings) -> Services:
+    """What a client can ask for, over this store."""
+    return Services(
         queues=Queues(storage, clock, settings),
         messages=Messages(storage, clock, settings),
         claims=Claims(storage, clock, settings),
@@ -58,10 +66,6 @@ def build(
         storage=storage,
         clock=clock,
     )
-    sweeper = None
-    if settings.collect_seconds:
-        sweeper = BackgroundSweeper(Sweeper(storage, clock), settings.collect_seconds)
-    return Node(create_app(services, settings), storage, sweeper)
 
 
 def open_store(settings: Settings) -> Storage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,8 @@ def _squeeze(text: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    return ".*?".join(re.escape(part) for part in _squeeze(text).split(ELLIPSIS))
+    # Within one object: or `{"a": …}` would pass for `{"a": 1}{"b": 2}`.
+    return "[^{}]*?".join(re.escape(part) for part in _squeeze(text).split(ELLIPSIS))
 
 
 def blocks(page: Path) -> list[Block]:
@@ -50,7 +52,7 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     fences = list(_FENCE.finditer(text))
     found = []
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+    for fence, following in zip_longest(fences, fences[1:]):
         language, body = fence.groups()
         if language != "sh" or "curl" not in body:
             continue

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from queueing.api.app import Services
 from queueing.api.errors import STATUS
 from queueing.api.policy import DEFAULTS
 from queueing.api.routes import routes
 from queueing.cli.main import main
 from queueing.config import Settings
 from queueing.core import errors
+from queueing.core.clock import ManualClock
 from queueing.core.reserved import RESERVED
 from queueing.wiring import services_of
 from tests.docs.pages import ROOT
@@ -45,7 +45,7 @@ def test_each_route_and_method_stands_in_the_api_reference_and_no_other() -> Non
 
 def existing_routes() -> Iterator[tuple[str, str]]:
     settings = Settings(admin_mode=True)
-    services: Services = services_of(ModelStorage(), settings)
+    services = services_of(ModelStorage(), ManualClock(), settings)
     for route in routes(services, settings):
         for name in dir(route.resource):
             if name.startswith("on_"):
