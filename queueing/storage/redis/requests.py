@@ -1,0 +1,216 @@
+"""Requests to Redis and back: one round trip each, tried again where that is safe, within a time.
+
+Every step that this driver sends may be sent twice: it changes nothing the second time, because of
+what it left (a token, a claim, a record of what was popped), or because it says the same as before.
+So a request whose answer got lost is sent again until it is answered or its time is up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, NoReturn
+
+from redis.exceptions import AskError, MaxConnectionsError, MovedError
+
+from queueing.core.errors import StorageUnavailable
+from queueing.storage.redis.errors import FAILURES, ResponseError, Verdict, code, verdict
+from queueing.storage.redis.outages import Refusals
+from queueing.storage.redis.scripts import Script
+from queueing.storage.redis.servers import Server, Servers
+
+Command = tuple[Any, ...]
+
+PAUSES: Final = (0.0, 0.02, 0.05, 0.1, 0.2)
+"""Seconds before the second attempt, the third, ...; the last for all that follow."""
+
+LOOK_SECONDS: Final = 1.0
+"""How long somebody who looks whether a server is back waits for its answer."""
+
+
+class NotReplicated(Exception):
+    """The master did it, and too few replicas said that they have it too."""
+
+
+class Clock:
+    """The time of one request, and how it is spent on attempts."""
+
+    def __init__(self, seconds: float) -> None:
+        self.attempts = 0
+        self._end = time.monotonic() + seconds
+        self._started = 0.0
+
+    def attempt(self) -> None:
+        self.attempts += 1
+        self._started = time.monotonic()
+
+    def left(self) -> float:
+        return max(0.001, self._end - time.monotonic())
+
+    def another(self) -> bool:
+        """Wait a moment before the next attempt; False if there is no time for one like the last."""
+        now = time.monotonic()
+        pause = PAUSES[min(self.attempts, len(PAUSES)) - 1]
+        if now + pause + (now - self._started) > self._end:
+            return False
+        time.sleep(pause)
+        return True
+
+
+class Policy(NamedTuple):
+    """What all requests to a store have in common."""
+
+    servers: Servers
+    refusals: Refusals
+    timeout_seconds: float
+    answer_seconds: float  # after which a request is sent again
+    min_replicas: int
+
+
+class Request:
+    """One request, on its way until it is answered, refused, or out of time.
+
+    `script`: the command is an EVALSHA of it. `touch`: `min_replicas` must have what it wrote; this is
+    another write in the same slot, without which a step that changed nothing would wait for nothing.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        partition: int,
+        command: Command,
+        script: Script | None = None,
+        touch: Command | None = None,
+    ) -> None:
+        self._policy = policy
+        self._servers = policy.servers
+        self._partition = partition
+        self._command = command
+        self._script = script
+        self._touch = touch
+        self._clock = Clock(policy.timeout_seconds)
+        self._asking: Server | None = None  # where a slot is just moving to
+        self._outage = policy.servers.unknown
+        self._looks = False  # whether the server is back, see Outage.enter
+
+    def answer(self) -> Any:
+        """:raises StorageUnavailable:"""
+        while True:
+            self._clock.attempt()
+            try:
+                answer = self._attempt(self._server())
+            except NotReplicated as error:
+                self._outage.over(looked=self._looks)
+                self._policy.refusals.log("Redis", "WAIT", str(error))
+                self._again(error)
+            except MaxConnectionsError as error:
+                # Nothing was sent: all connections are in use by other threads.
+                self._outage.leave(looked=self._looks)
+                self._again(error)
+            except FAILURES as error:
+                self._failed(error)
+                self._again(error)
+            else:
+                self._outage.over(looked=self._looks)
+                return answer
+
+    def _server(self) -> Server:
+        """Whom to ask.
+
+        :raises StorageUnavailable: it has been away for long
+        """
+        server = self._asking or self._servers.holding(self._partition)
+        self._outage = server.outage if server else self._servers.unknown
+        self._looks = self._outage.enter()
+        if server is None:
+            reason = self._servers.lost(self._clock.left())
+            server = self._servers.holding(self._partition)
+            if server is None:
+                raise ConnectionError(reason or "nobody holds the slot")
+            self._outage.over(looked=self._looks)
+            self._outage = server.outage
+            self._looks = self._outage.enter()
+        return server
+
+    def _attempt(self, server: Server) -> Any:
+        """Send it once; the answer, or the error that Redis gave instead."""
+        seconds = LOOK_SECONDS if self._looks else self._policy.answer_seconds
+        seconds = min(seconds, self._clock.left())
+        commands = [self._command]
+        replicas = self._policy.min_replicas
+        if self._asking is not None:
+            commands.insert(0, ("ASKING",))
+        if self._touch is not None:
+            commands += (self._touch, ("WAIT", replicas, max(1, int(seconds * 900))))
+        answers = exchange(server, commands, seconds)
+        answer = answers[0 if self._asking is None else 1]
+        if isinstance(answer, Exception):
+            raise answer
+        if self._touch is not None:
+            reached = answers[-1]
+            if not isinstance(reached, int) or reached < replicas:
+                raise NotReplicated(f"{reached} of {replicas} replicas have what was written")
+        return answer
+
+    def _failed(self, error: Exception) -> None:
+        """See to it that another attempt makes sense.
+
+        :raises StorageUnavailable: it does not
+        """
+        what = verdict(error)
+        self._asking = None
+        if what in (Verdict.AWAY, Verdict.FIND_MASTER):
+            self._away(error, what)
+            return
+        self._outage.over(looked=self._looks)
+        if what is Verdict.MOVED and isinstance(error, MovedError):
+            if not self._servers.moved(error):
+                self._refused(error)
+        elif what is Verdict.ASK and isinstance(error, AskError):
+            self._asking = self._servers.asked(error)
+            if self._asking is None:
+                self._servers.lost(self._clock.left())
+        elif what is Verdict.SEND_SOURCE and self._script is not None:
+            self._command = ("EVAL", self._script.source, *self._command[2:])
+        elif what is not Verdict.WAIT:
+            self._refused(error)
+
+    def _away(self, error: Exception, what: Verdict) -> None:
+        # A first failure is often a connection that was cut: nothing to speak of.
+        first = self._clock.attempts == 1 and not self._looks
+        if not first:
+            long = self._outage.failed(str(error), looked=self._looks)
+            if self._looks or long:
+                raise StorageUnavailable(f"The store is away: {error}") from error
+        if not first or what is Verdict.FIND_MASTER:
+            self._servers.lost(self._clock.left())
+
+    def _refused(self, error: Exception) -> NoReturn:
+        self._policy.refusals.log("Redis", code(error), str(error))
+        raise StorageUnavailable(f"The store refuses: {code(error)}") from error
+
+    def _again(self, error: Exception) -> None:
+        if not self._clock.another():
+            raise StorageUnavailable(f"The store did not do it in time: {error}") from error
+
+
+def exchange(server: Server, commands: Sequence[Command], seconds: float) -> list[Any]:
+    """Send commands on one connection and read their answers; errors that Redis gives are answers.
+
+    :raises RedisError: no connection, or no answer in time
+    """
+    connection = server.pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        answers: list[Any] = []
+        for _ in commands:
+            try:
+                answers.append(connection.read_response(timeout=seconds))
+            except ResponseError as error:
+                answers.append(error)
+        return answers
+    except BaseException:
+        connection.disconnect()  # an answer that comes late must not be taken for the next one's
+        raise
+    finally:
+        server.pool.release(connection)
