@@ -62,15 +62,21 @@ def test_each_title_of_an_error_stands_in_the_api_reference() -> None:
 
 
 def titles_in_the_code() -> Iterator[str]:
-    """Every text that is handed over as a `title`."""
+    """Every text that is handed over as a title: by that name, or as what `InvalidRequest` takes second."""
     for path in Path(ROOT / "queueing").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.keyword)
-                and node.arg == "title"
-                and isinstance(node.value, ast.Constant)
-            ):
-                yield node.value.value
+            given: list[ast.expr] = []
+            match node:
+                case ast.keyword(arg="title") | ast.Assign(targets=[ast.Name(id="title")]):
+                    given = [node.value]
+                case ast.Call(func=ast.Name(id="InvalidRequest" | "OverLimit"), args=[_, title]):
+                    given = [title]
+                case ast.Call(func=ast.Name(id="_answer"), args=[_, _, _, title, *_]):
+                    given = [title]
+            for value in given:
+                for part in ast.walk(value):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield part.value
 
 
 def test_each_policy_action_stands_in_the_configuration() -> None:
