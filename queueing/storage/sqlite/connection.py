@@ -1,0 +1,321 @@
+"""Connections to one database file: one that writes, a few that read, none shared with a fork.
+
+A step is a transaction of the writing connection; `turns.py` says whose turn it is. With the
+write-ahead log readers see the last commit, and neither wait for a writer nor keep one waiting.
+
+Whatever SQLite says about the file, the disk or a lock is `StorageUnavailable`; what it says about
+our statements is a bug, and stays what it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal
+from urllib.parse import quote
+from weakref import WeakSet
+
+from queueing.core.errors import StorageUnavailable
+from queueing.storage.sqlite.turns import Turns
+
+logger = logging.getLogger(__name__)
+
+Synchronous = Literal["full", "normal"]
+
+CHECKPOINT_PAGES: Final = 4000
+"""How long the write-ahead log gets: 16 MB; as many pages as one table of its index holds."""
+
+CACHE_KIBIBYTES: Final = 8192
+"""Most that one connection keeps of the file, whatever its size."""
+
+IDLE_READERS: Final = 16
+"""Reading connections kept open while nobody reads."""
+
+LOG_SECONDS: Final = 10
+"""One kind of failure is logged this often, at most."""
+
+PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
+"""What goes away by itself, or by other people's doing; the connection is as good as before."""
+
+BROKEN: Final = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOTADB,
+}
+"""After these the connection is opened anew."""
+
+
+class Connection:
+    """All connections of this process to the file. Threads share it."""
+
+    def __init__(
+        self, path: Path, turns: Turns, *, synchronous: Synchronous, timeout_seconds: float
+    ) -> None:
+        self.path = path
+        self.synchronous = synchronous
+        self.timeout_seconds = timeout_seconds
+        self._file = _identity(path)
+        self._turns = turns
+        self._writer: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
+        self._step = Step(self, turns)
+        self._closed = False
+        self._logged: dict[int, float] = {}  # code of SQLite: when, monotonic
+        _open_connections.add(self)
+
+    def step(self) -> Step:
+        """One atomic step: a transaction that can write. It is rolled back if an error leaves it.
+
+        :raises StorageUnavailable: there was no turn, or the file or the disk failed
+        """
+        return self._step
+
+    def read(self) -> Reading:
+        """Read; each statement sees the last commit before it."""
+        return Reading(self)
+
+    def snapshot(self) -> Reading:
+        """Read; all statements see the same commit."""
+        return Snapshot(self)
+
+    def writer(self) -> sqlite3.Connection:
+        """The connection that writes. For those whose turn it is."""
+        if self._writer is None:
+            self._writer = self._open(read_only=False)
+        return self._writer
+
+    def take_reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._open(read_only=True)
+
+    def give_reader(self, reader: sqlite3.Connection) -> None:
+        if self._closed or len(self._readers) >= IDLE_READERS:
+            reader.close()
+        else:
+            self._readers.append(reader)
+
+    def check_file(self) -> None:
+        """:raises StorageUnavailable: the file that is open is not the one with its name any more"""
+        if _identity(self.path) != self._file:
+            raise StorageUnavailable(f"{self.path} was removed or replaced")
+
+    def failed(self, error: BaseException, *, writing: bool) -> StorageUnavailable | None:
+        """What the error means to a request; None if it is no matter of the file, disk or a lock."""
+        if not isinstance(error, sqlite3.Error):
+            return None
+        code = getattr(error, "sqlite_errorcode", -1)
+        primary = code & 0xFF
+        if primary not in PASSING and primary not in BROKEN:
+            return None
+        if writing and primary in BROKEN and self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        now = time.monotonic()
+        if now - self._logged.get(code, -LOG_SECONDS) >= LOG_SECONDS:
+            self._logged[code] = now
+            logger.error("%s: %s (%s)", self.path, error, error.sqlite_errorname)
+        return StorageUnavailable(f"the database file does not serve: {error}")
+
+    def close(self) -> None:
+        """Close what is open; steps and reads after this fail."""
+        if self._closed:
+            return
+        self._closed = True
+        _open_connections.discard(self)
+        while self._readers:
+            self._readers.pop().close()
+        # The last one to close copies the log into the database: that needs a turn, if there is one.
+        try:
+            self._turns.take(self.timeout_seconds)
+        except StorageUnavailable:
+            self._close_writer()
+        else:
+            self._close_writer()
+            self._turns.give()
+        self._turns.close()
+
+    def abandon(self) -> None:
+        """In a process that was forked off: never touch what the parent has open, not to close it."""
+        _abandoned.extend(self._readers)
+        if self._writer is not None:
+            _abandoned.append(self._writer)
+        self._readers, self._writer = [], None
+        self._turns.restart()
+
+    def ensure_open(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("the store is closed")
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _open(self, *, read_only: bool) -> sqlite3.Connection:
+        self.ensure_open()
+        self.check_file()
+        db = connect(self.path, self.timeout_seconds)
+        db.execute(f"PRAGMA synchronous = {self.synchronous}")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute(
+            "PRAGMA secure_delete = FAST"
+        )  # deleted bodies are overwritten where that is free
+        if read_only:
+            db.execute("PRAGMA query_only = ON")
+        else:
+            db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        return db
+
+
+class Step:
+    """`with connection.step() as db`. There is one: it is one thread's turn at a time."""
+
+    def __init__(self, connection: Connection, turns: Turns) -> None:
+        self._connection = connection
+        self._turns = turns
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.ensure_open()
+        self._turns.take(self._connection.timeout_seconds)
+        try:
+            self._db = self._connection.writer()
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            unavailable = self._connection.failed(error, writing=True)
+            self._turns.give()
+            if unavailable:
+                raise unavailable from error
+            raise
+        return self._db
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        failure = error
+        try:
+            if failure is None:
+                try:
+                    self._db.execute("COMMIT")
+                    return
+                except sqlite3.Error as refusal:
+                    failure = refusal
+            _roll_back(self._db)
+            unavailable = self._connection.failed(failure, writing=True)
+        finally:
+            self._turns.give()
+        if unavailable:
+            raise unavailable from failure
+        if failure is not error:
+            raise failure
+
+
+class Reading:
+    """`with connection.read() as db`."""
+
+    __slots__ = ("_connection", "_db")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.ensure_open()
+        try:
+            self._db = self._connection.take_reader()
+        except sqlite3.Error as error:
+            raise self._connection.failed(error, writing=False) or error from error
+        return self._db
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, sqlite3.Error):
+            self._connection.give_reader(self._db)
+            return
+        self._db.close()
+        unavailable = self._connection.failed(error, writing=False)
+        if unavailable:
+            raise unavailable from error
+
+
+class Snapshot(Reading):
+    """`with connection.snapshot() as db`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> sqlite3.Connection:
+        db = super().__enter__()
+        db.execute("BEGIN")
+        return db
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, sqlite3.Error):
+            self._db.execute("COMMIT")
+        super().__exit__(kind, error, trace)
+
+
+def connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+    """A plain connection to a file that is there: one that vanished is not made anew, empty."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=timeout_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    # Some failures have rolled back already; where this fails too, there is nothing to undo.
+    try:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        logger.warning("rolling back failed: %s", error)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+# A connection must not be used, and not even be closed, in a process that was forked off: closing
+# would let go of locks that the parent relies on. So the child keeps them, unused, for ever.
+_open_connections: WeakSet[Connection] = WeakSet()
+_abandoned: list[sqlite3.Connection] = []
+
+
+def _after_fork() -> None:
+    for connection in list(_open_connections):
+        connection.abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork)
