@@ -37,7 +37,8 @@ SHOWN: Final = (
 
 RESERVED: Final = (*SHOWN, FLAVOR, RETRY_POLICY)
 
-_MOST_CLAIMS = (1 << 53) - 1  # what every store keeps exactly
+_LARGEST = (1 << 63) - 1  # of the integers that JSON may have
+_MOST_CLAIMS = (1 << 53) - 1  # what every store counts exactly; larger rules mean as much
 _POLICY_NUMBERS = {
     "retries_with_no_delay": 3,
     "minimum_delay_retries": 3,
@@ -106,7 +107,7 @@ def check(values: Mapping[str, object], queue_name: str, limits: Limits, title: 
     _integer(values, MESSAGE_TTL, LEAST_TTL, limits.max_message_ttl, title)
     _integer(values, MESSAGE_DELAY, 0, limits.max_message_delay, title)
     _integer(values, DEAD_LETTER_TTL, LEAST_TTL, limits.max_message_ttl, title)
-    _integer(values, MAX_CLAIMS, 0, _MOST_CLAIMS, title)
+    _integer(values, MAX_CLAIMS, 0, _LARGEST, title)
     _dead_letter_queue(values.get(DEAD_LETTER_QUEUE), queue_name, title)
     _encrypted(values.get(ENCRYPTED), limits, title)
     flavor = values.get(FLAVOR)

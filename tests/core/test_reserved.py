@@ -19,7 +19,7 @@ INTEGERS = {
     "_default_message_ttl": (60, 1209600),
     "_default_message_delay": (0, 900),
     "_dead_letter_queue_messages_ttl": (60, 1209600),
-    "_max_claim_count": (0, 2**53 - 1),
+    "_max_claim_count": (0, 2**63 - 1),
 }
 
 
