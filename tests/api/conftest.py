@@ -21,10 +21,15 @@ SERVED = "served_store"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what talks to a server over each store that a server can open, one store after the other."""
+    """Run what talks to a server over each store that a server can open, one store after the other.
+
+    Modules with `ONE_STORE` test what never reaches a store: one is enough for them.
+    """
     if SERVED in metafunc.fixturenames:
         chosen = stores.chosen(metafunc.config.getoption("--stores"))
         served = [store for store in chosen if store.uri]
+        if getattr(metafunc.module, "ONE_STORE", False):
+            served = served[:1]
         names = [store.name for store in served]
         metafunc.parametrize(SERVED, served, ids=names, indirect=True, scope="session")
 

@@ -34,19 +34,13 @@ def read(text: bytes) -> Any:
         raise Unreadable from error
     if not isinstance(value, dict | list):
         raise Unreadable("a scalar")
-    # Dictionaries drop duplicates, so surrogates are looked for in all strings there are.
+    # What duplicates overrule is looked at too: it is in the text, though not in the value.
     json.loads(text.decode(), object_pairs_hook=_sound_pairs, parse_int=str)
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    if depth > MOST_DEEP:
-        raise Unreadable("too deep")
+    depth = 0
+    for bracket in re.sub(rb'[^]["{}]+|"(?:[^"\\]|\\.)*"', b"", text, flags=re.DOTALL):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MOST_DEEP:
+            raise Unreadable("too deep")
     _sound(value)
     return value
 

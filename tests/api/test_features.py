@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queueing.storage.registry import open_storage
 
 from queueing.config import Settings
 from queueing.core.clock import ManualClock
+from queueing.storage.registry import open_storage
 from tests.support.http import NOT_FOUND, Api, Claimed, empty, refused, success
 from tests.support.node import Node
 

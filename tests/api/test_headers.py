@@ -22,6 +22,8 @@ from tests.support.http import (
     success,
 )
 
+ONE_STORE = True
+
 REQUEST_ID = re.compile(
     r"req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII
 )

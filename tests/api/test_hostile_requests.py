@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from tests.api import hostility, second_reading
 from tests.support.http import PATCH_TYPE, Answer, Api, Wire, request_bytes, success
 
+ONE_STORE = True
+
 BATCH = 25  # requests of one example; they share a project
 BATCHES = 200  # examples of each test
 TOTAL = BATCH * BATCHES

@@ -12,6 +12,8 @@ import pytest
 from tests.support.http import API, BODY, FORM_TYPE, NAME, PARAMETER, PATCH_TYPE, Api
 from tests.support.node import Node
 
+ONE_STORE = True
+
 LONG_PROJECT = "p" * 257
 
 

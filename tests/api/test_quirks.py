@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from queueing.storage.registry import open_storage
 
 from queueing.config import Settings
+from queueing.storage.registry import open_storage
 from tests.support.http import BODY, NOT_FOUND, Api, empty, refused, success
 from tests.support.node import Node
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.http import NAME, Api, Wire, empty, refused, request_bytes, success
 
+ONE_STORE = True
+
 METHODS = {
     "/": "GET",
     "/v2/": "GET",
