@@ -67,16 +67,17 @@ $(VENV)/.made:
 	  echo "Python 3.11 or later is needed, $(PYTHON) is not: apt-get install python3 python3-venv, or make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 1; }
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(SAME_PYTHON) && $(VENV)/bin/python -m pip --version >/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@touch $@
+
+VERSION := -c 'import platform; print(platform.python_version())'
+SAME_PYTHON = [ -x $(VENV)/bin/python ] && [ "$$($(VENV)/bin/python $(VERSION))" = "$$($(PYTHON) $(VERSION))" ]
 
 # An environment of another Python than the one asked for is made anew.
 ifneq ($(origin PYTHON),file)
-ifneq ($(wildcard $(VENV)/.made),)
-ifneq ($(shell $(PYTHON) -c 'import platform; print(platform.python_version())'),$(shell $(VENV)/bin/python -c 'import platform; print(platform.python_version())'))
+ifneq ($(shell $(SAME_PYTHON) && echo same),same)
 $(VENV)/.made: FORCE
 $(VENV)/.installed $(VENV)/.installed-dev: $(VENV)/.made
 FORCE:
-endif
 endif
 endif
