@@ -218,26 +218,25 @@ class Ledgers:
         match = key.itself(alive=True)
         if version is not None:
             match["version"] = version
-        places: Document = {"$inc": {"buried": burying}} if burying else {}
+        places = {"buried": burying} if burying else {}
+        ways: list[tuple[Document, Document]] = []
+        if fence:
+            # The time, or the next number where another node's clock is ahead by a bit.
+            by_time: Document = {"$set": {"fence": us}}
+            ways.append(({"fence": {"$lt": us}}, by_time | ({"$inc": places} if places else {})))
+            ways.append(({"fence": {"$gte": us}}, {"$inc": {"fence": 1} | places}))
+        else:
+            ways.append(({}, {"$inc": places}))
         while True:
-            if not fence:
-                stamped = self._update(match, places)
-            else:
-                stamped = self._update(
-                    {**match, "fence": {"$lt": us}}, {"$set": {"fence": us}, **places}
-                )
-            if stamped:
-                return stamped
+            for guard, change in ways:
+                stamped = self._update(match | guard, change)
+                if stamped:
+                    return stamped
             ledger = self.read(key)
             if not ledger.alive:
                 return None
             if version is not None and ledger.version != version:
                 raise self.refuse(key)
-            if fence and ledger.fence >= us:
-                change = {"fence": 1, "buried": burying} if burying else {"fence": 1}
-                stamped = self._update({**match, "fence": {"$gte": us}}, {"$inc": change})
-                if stamped:
-                    return stamped
 
     # Reservations
 
