@@ -23,16 +23,28 @@ class Answer(NamedTuple):
     description: str | None = None  # None: what the error says
 
 
+# What several drivers notice is put in the same words, whichever of them did.
+NO_QUEUE = "There is no such queue in this project."
+NO_CLAIM = "There is no such claim in this queue: it is over, was released, or never was."
+CLAIMED = "A claimed message must be deleted with the claim_id that holds it. Got none."
+OTHER_CLAIM = "Messages must be under a claim that the request names. Got one that is not."
+OVER = "claim_id must name the claim that holds the message. Got one that is over or unknown."
+REUSED = (
+    "Idempotency-Key must be a new one for another body. Got one that was used for an earlier post."
+)
 UNAVAILABLE = "The store did not answer. Nothing is known to be done; repeat the request."
 UNREADABLE = "This node does not have the key of an encrypted message. Nothing is lost."
 
 STATUS: Mapping[type[QueueingError], Answer] = {
     errors.InvalidRequest: Answer(falcon.HTTP_400, None),
     errors.NotFound: Answer(falcon.HTTP_404, "Not found"),
-    errors.NotAllowed: Answer(falcon.HTTP_403, "Unable to delete"),
-    errors.ClaimExpired: Answer(falcon.HTTP_400, "Unable to delete"),
+    errors.QueueNotFound: Answer(falcon.HTTP_404, "Not found", NO_QUEUE),
+    errors.ClaimNotFound: Answer(falcon.HTTP_404, "Not found", NO_CLAIM),
+    errors.MessageIsClaimed: Answer(falcon.HTTP_403, "Unable to delete", CLAIMED),
+    errors.WrongClaim: Answer(falcon.HTTP_403, "Unable to delete", OTHER_CLAIM),
+    errors.ClaimExpired: Answer(falcon.HTTP_400, "Unable to delete", OVER),
     errors.Conflict: Answer(falcon.HTTP_409, "Resource conflict"),
-    errors.IdempotencyKeyReused: Answer(falcon.HTTP_422, "Idempotency key reused"),
+    errors.IdempotencyKeyReused: Answer(falcon.HTTP_422, "Idempotency key reused", REUSED),
     errors.KeyUnavailable: Answer(falcon.HTTP_503, "Service temporarily unavailable", UNREADABLE),
     errors.StorageUnavailable: Answer(
         falcon.HTTP_503, "Service temporarily unavailable", UNAVAILABLE

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 from msgspec import Raw
 
-from queueing.core.errors import BODY, InvalidRequest
+from queueing.core.errors import API, BODY, InvalidRequest
 
 T = TypeVar("T")
 
@@ -42,11 +42,15 @@ _ANY = msgspec.json.Decoder(Raw)
 
 
 class ShapeError(InvalidRequest):
-    """JSON, but not what the endpoint takes; `path` says where, empty at the top."""
+    """JSON, but not what the endpoint takes.
 
-    def __init__(self, message: str, path: str) -> None:
+    `path` says where, empty at the top; `top` is the first byte, which tells what the text is.
+    """
+
+    def __init__(self, message: str, path: str, top: bytes) -> None:
         super().__init__(message, BODY)
         self.path = path
+        self.top = top
 
 
 def decode(
@@ -55,14 +59,17 @@ def decode(
     *,
     levels: int = 1,
     parts: Callable[[T], Iterable[bytes]] | None = None,
+    is_rule: Callable[[ShapeError], bool] | None = None,
 ) -> T:
     """The text as the decoder's type.
 
     `levels`: how many levels of the type have names, for duplicates of which the last counts.
     `parts`: what lies deep in the result, if measuring the depth of the parts is less work.
 
+    `is_rule`: which wrong shapes break a rule of the API, rather than being a body misread.
+
     :raises InvalidRequest: titled BODY; it is no JSON
-    :raises ShapeError: titled BODY; it is of another type
+    :raises ShapeError: titled BODY, or API where `is_rule`; it is of another type
     """
     if not text.isascii():
         try:
@@ -74,7 +81,7 @@ def decode(
     except msgspec.ValidationError as error:
         _syntax(text)
         _integers(text)
-        value = _again(decoder, text, levels, error)
+        value = _again(decoder, text, levels, error, is_rule)
     except (msgspec.DecodeError, RecursionError) as error:
         _refuse(text, error)
     if _LONG_RUN in text.translate(_TO_ZERO):
@@ -110,7 +117,11 @@ def _refuse(text: bytes, error: Exception) -> NoReturn:
 
 
 def _again(
-    decoder: msgspec.json.Decoder[T], text: bytes, levels: int, error: msgspec.ValidationError
+    decoder: msgspec.json.Decoder[T],
+    text: bytes,
+    levels: int,
+    error: msgspec.ValidationError,
+    is_rule: Callable[[ShapeError], bool] | None,
 ) -> T:
     """Decode once more, without the duplicates that a later value of the name overrules."""
     what, path = _place(error)
@@ -119,7 +130,10 @@ def _again(
             return decoder.decode(msgspec.json.encode(_last_of_duplicates(text, levels)))
         except msgspec.ValidationError as final:
             what, path = _place(final)
-    raise ShapeError(_sentence(what, path.removeprefix(".")), path) from error
+    refusal = ShapeError(_sentence(what, path.removeprefix(".")), path, text.lstrip()[:1])
+    if is_rule is not None and is_rule(refusal):
+        refusal.title = API
+    raise refusal from error
 
 
 def _place(error: msgspec.ValidationError) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from queueing.api.request import Request
 from queueing.config import Settings
 from queueing.core import rules
 from queueing.core.clock import Clock
-from queueing.core.errors import API, InvalidRequest
+from queueing.core.errors import InvalidRequest
 from queueing.core.models import QueueRef
 from queueing.service.messages import Messages
 
@@ -110,11 +110,11 @@ class MessageCollection:
         :raises OverLimit: titled API; too long for the queue, which comes before what is wrong in it
         """
         try:
-            return strict_json.decode(self.POST, text, levels=3, parts=_bodies).messages
-        except InvalidRequest as error:
+            return strict_json.decode(
+                self.POST, text, levels=3, parts=_bodies, is_rule=_no_messages
+            ).messages
+        except InvalidRequest:
             self._messages.check_size(queue, len(text))
-            if isinstance(error, strict_json.ShapeError) and _no_messages(text, error):
-                error.title = API
             raise
 
 
@@ -155,9 +155,9 @@ def _bodies(post: Post) -> Iterator[bytes]:
     return (bytes(message.body) for message in post.messages)
 
 
-def _no_messages(text: bytes, error: strict_json.ShapeError) -> bool:
-    """Whether it is an array, or an object without `messages`: a rule broken, not a body misread."""
-    return not error.path and text.lstrip()[:1] in (b"[", b"{")
+def _no_messages(error: strict_json.ShapeError) -> bool:
+    """Whether it is an array, or an object without `messages`."""
+    return not error.path and error.top in (b"[", b"{")
 
 
 def _check_combination(
