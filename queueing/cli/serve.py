@@ -62,7 +62,7 @@ def announce(
     """Say where we listen, what we store in and how durably, and what to type now."""
     host, port = listener.getsockname()[:2]
     url = f"http://{_in_url(host)}:{port}"
-    where = f"{masked(settings.storage)} ({durability['engine']}: {durability['promise']})"
+    where = f"{masked(settings.storage)} ({durability['engine']}). {durability['promise']}"
     body = json.dumps({"messages": [{"body": "hello"}]})
     headers = STRICT_HEADERS if settings.strict_headers else ""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # asks only
