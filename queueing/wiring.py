@@ -11,6 +11,7 @@ from queueing.service.claims import Claims
 from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
+from queueing.service.settings import KnownSettings
 from queueing.service.sweeping import BackgroundSweeper, Sweeper
 from queueing.storage.contract import Storage
 from queueing.storage.registry import open_storage
@@ -58,10 +59,11 @@ def build(
 
 def services_of(storage: Storage, clock: Clock, settings: Settings) -> Services:
     """What a client can ask for, over this store."""
+    known = KnownSettings(storage, settings)
     return Services(
         queues=Queues(storage, clock, settings),
-        messages=Messages(storage, clock, settings),
-        claims=Claims(storage, clock, settings),
+        messages=Messages(storage, clock, settings, known),
+        claims=Claims(storage, clock, settings, known),
         health=SelfTest(storage, clock),
         storage=storage,
         clock=clock,
