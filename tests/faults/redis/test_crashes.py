@@ -152,7 +152,11 @@ def test_requests_succeed_within_two_seconds_of_the_servers_return(
 
 
 def test_a_server_that_is_just_loading_its_data_is_waited_for(
-    victim: Process, patient: RedisStorage, clock: ManualClock, project: str
+    victim: Process,
+    patient: RedisStorage,
+    clock: ManualClock,
+    project: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     q = Subject(patient, QueueRef(project, "q"), clock)
     q.post(b"a")
@@ -172,6 +176,7 @@ def test_a_server_that_is_just_loading_its_data_is_waited_for(
     starter.join()
     loading.stop()
     assert answer == [[b"a"]]
+    assert "loading" in caplog.text
 
 
 def test_an_open_storage_waits_for_a_server_that_was_not_there(victim: Process) -> None:
