@@ -5,11 +5,8 @@ PYTHON ?= python3
 JOBS ?= 4
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
-# Targets that bring the engines which the tests run over; SQLite needs none.
-ENGINES :=
-
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long check format lock clean $(ENGINES)
+.PHONY: help serve test test-long check format engines lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -17,10 +14,10 @@ help: ## show this
 serve: $(VENV)/.installed ## serve on 127.0.0.1:8888, messages in queueing.db
 	@exec $(VENV)/bin/queueing serve
 
-test: $(VENV)/.installed-dev $(ENGINES) ## run all tests; JOBS=N processes, TESTS=tests/core for some
+test: $(VENV)/.installed-dev engines ## run all tests; JOBS=N processes, TESTS=tests/core for some
 	$(VENV)/bin/pytest -n $(JOBS) $(TESTS)
 
-test-long: $(VENV)/.installed-dev $(ENGINES) ## the same with many more examples
+test-long: $(VENV)/.installed-dev engines ## the same with many more examples
 	QUEUEING_TEST_EXAMPLES=$${QUEUEING_TEST_EXAMPLES:-2000} $(VENV)/bin/pytest -n $(JOBS) --timeout 3600 $(TESTS)
 
 check: $(VENV)/.installed-dev ## lint, format, types, who imports whom
@@ -32,6 +29,18 @@ check: $(VENV)/.installed-dev ## lint, format, types, who imports whom
 format: $(VENV)/.installed-dev ## put the code into shape
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+
+engines: ## install the engines that the tests run over: Redis; Java, which runs one for MongoDB
+	@missing=; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v javac >/dev/null || missing="$$missing default-jdk-headless"; \
+	command -v mvn >/dev/null || missing="$$missing maven"; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "The tests run over engines that are missing: apt-get install$$missing" >&2; exit 1; \
+	fi; \
+	echo "Installing$$missing"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing >/dev/null
 
 lock: $(VENV)/.installed-dev ## take the newest versions that pyproject.toml allows
 	$(ALSO) | $(COMPILE) --extra all --output-file requirements.lock pyproject.toml -
