@@ -239,9 +239,9 @@ class SQLiteMessages(MessageStore):
             current = queue_at(db, queue, now)
             if current is None:
                 return
-            (next_number, _) = db.execute(NEW_NUMBERS, (1,)).fetchone()
-            (last_sequence, last_fence) = db.execute(LAST, (current.generation,)).fetchone()
-            db.execute(NEW_LEDGER, (next_number - 1, last_sequence, last_fence))
+            (next_number,) = db.execute(NEW_NUMBERS, (1,)).fetchone()
+            lasts = db.execute(LAST, (current.generation,)).fetchone()
+            db.execute(NEW_LEDGER, (next_number - 1, *lasts))
             db.execute(NEW_GENERATION, (next_number - 1, current.id, *queue))
             db.execute(ABANDON, (current.generation,))
 

@@ -51,7 +51,7 @@ QUEUE: Final = f"""
 DOCUMENT: Final = "SELECT document FROM documents WHERE queue = ?"
 
 NEW_NUMBERS: Final = """
-    UPDATE store SET next_number = next_number + ? RETURNING next_number, floor
+    UPDATE store SET next_number = next_number + ? RETURNING next_number
 """
 
 NEW_QUEUE: Final = """
@@ -63,6 +63,10 @@ NEW_DOCUMENT: Final = "INSERT INTO documents (queue, document) VALUES (?, ?)"
 ONE_QUEUE_MORE: Final = """
     INSERT INTO projects (project, queues) VALUES (?, 1)
     ON CONFLICT (project) DO UPDATE SET queues = queues + 1
+"""
+
+COME_BACK: Final = """
+    DELETE FROM gone WHERE project = ? AND name = ? RETURNING last_sequence, last_fence
 """
 
 NEW_LEDGER: Final = f"""
@@ -146,13 +150,14 @@ def queue_at(db: sqlite3.Connection, queue: QueueRef, now: float) -> Queue | Non
 
 def make_queue(db: sqlite3.Connection, queue: QueueRef, metadata: Metadata) -> None:
     """Make the queue, which does not exist."""
-    next_number, floor = db.execute(NEW_NUMBERS, (2,)).fetchone()
+    (next_number,) = db.execute(NEW_NUMBERS, (2,)).fetchone()
     id, generation = next_number - 2, next_number - 1
     db.execute(NEW_QUEUE, (*queue, id, generation, metadata.version))
     if metadata.version:
         db.execute(NEW_DOCUMENT, (id, metadata.document))
     db.execute(ONE_QUEUE_MORE, (queue.project,))
-    db.execute(NEW_LEDGER, (generation, floor, floor))
+    lasts = db.execute(COME_BACK, queue).fetchone() or (0, 0)
+    db.execute(NEW_LEDGER, (generation, *lasts))
 
 
 def check_version(db: sqlite3.Connection, queue: Queue | None, version: str) -> None:

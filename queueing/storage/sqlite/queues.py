@@ -25,11 +25,10 @@ DELETE: Final = "DELETE FROM queues WHERE project = ? AND name = ? RETURNING id,
 
 ABANDON: Final = "INSERT INTO abandoned (generation) VALUES (?)"
 
-RAISE_FLOOR: Final = f"""
-    UPDATE store SET floor = max(floor, (
-        SELECT max(last_sequence, last_fence) FROM places
-        WHERE generation = ? AND pile = {LEDGER} AND sequence = 0
-    ))
+GO: Final = f"""
+    INSERT INTO gone (project, name, last_sequence, last_fence, forget_at)
+    SELECT ?, ?, last_sequence, last_fence, ? FROM places
+    WHERE generation = ? AND pile = {LEDGER} AND sequence = 0
 """
 
 ONE_QUEUE_LESS: Final = "UPDATE projects SET queues = queues - 1 WHERE project = ?"
@@ -42,6 +41,9 @@ PAGE: Final = """
 """
 
 COUNT: Final = "SELECT queues FROM projects WHERE project = ?"
+
+GONE_SECONDS: Final = 86_400
+"""How long a queue that was deleted is remembered, for clocks that are set back meanwhile."""
 
 
 class SQLiteQueues(QueueStore):
@@ -87,7 +89,7 @@ class SQLiteQueues(QueueStore):
                 return
             id, generation = row
             db.execute(FORGET_DOCUMENT, (id,))
-            db.execute(RAISE_FLOOR, (generation,))
+            db.execute(GO, (*queue, now + GONE_SECONDS, generation))
             db.execute(ABANDON, (generation,))
             db.execute(ONE_QUEUE_LESS, (queue.project,))
             db.execute(FORGET_PROJECT, (queue.project,))

@@ -27,12 +27,23 @@ CREATE TABLE projects (
     queues  INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Deleted queues: the sequences and fences of one that is made again go on from here. Once `now` has
+-- passed them by far they do so by themselves.
+CREATE TABLE gone (
+    project       TEXT    NOT NULL,
+    name          TEXT    NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    last_fence    INTEGER NOT NULL,
+    forget_at     REAL    NOT NULL,
+    PRIMARY KEY (project, name)
+) WITHOUT ROWID;
+CREATE INDEX gone_forgettable ON gone (forget_at);
+
 -- One row for the whole store.
 CREATE TABLE store (
-    next_number INTEGER NOT NULL,  -- for the id of a queue, for a generation
-    floor       INTEGER NOT NULL   -- no queue made from now on gives a sequence or fence up to this
+    next_number INTEGER NOT NULL  -- for the id of a queue, for a generation
 );
-INSERT INTO store VALUES (1, 0);
+INSERT INTO store VALUES (1);
 
 -- What is fixed about a message once it was posted.
 CREATE TABLE messages (

@@ -44,6 +44,9 @@ OVER: Final = (
         SELECT project, name, burial FROM burials INDEXED BY burials_expiring
         WHERE expires_at <= ? LIMIT ?
     )""",
+    """DELETE FROM gone WHERE (project, name) IN (
+        SELECT project, name FROM gone INDEXED BY gone_forgettable WHERE forget_at <= ? LIMIT ?
+    )""",
     """DELETE FROM dead_letters WHERE number IN (
         SELECT number FROM dead_letters INDEXED BY letters_expiring WHERE expires_at <= ? LIMIT ?
     )""",
