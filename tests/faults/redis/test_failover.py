@@ -118,7 +118,7 @@ def test_what_a_replica_has_not_received_is_lost_without_min_replicas_and_not_ac
             careful.post(b"surely replicated")
             link.refuse()  # the replica hears nothing more
             careless.post(b"lost")
-            with pytest.raises(StorageUnavailable, match="0 of 1 replicas"):
+            with pytest.raises(StorageUnavailable):
                 careful.post(b"not acknowledged")
             with pytest.raises(StorageUnavailable):
                 careful.delete(careful.everything()[0].id)
@@ -150,7 +150,7 @@ def test_a_repeat_that_changes_nothing_waits_for_the_replicas_as_well(
 
 
 def subject(server: Process, clock: ManualClock, options: str) -> Subject:
-    storage = driver.open(f"{server.uri}{options}", timeout_seconds=1)
+    storage = driver.open(f"{server.uri}{options}", timeout_seconds=5)
     return Subject(storage, QueueRef("project", "q"), clock)
 
 
