@@ -155,7 +155,7 @@ class RedisMessages(MessageStore):
 
     def pop(self, queue: QueueRef, limit: int, *, token: str, now: float) -> list[Message]:
         keys = self._names.queue(queue)
-        record = [keys.own(b"popped", pack_id(token))]
+        record = [keys.own(b"popped", token.encode())]
         while True:
             answer = self._connection.write(POP, keys, repr(now), limit, keys=record)
             if answer != b"again":

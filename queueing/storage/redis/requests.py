@@ -141,7 +141,7 @@ class Request:
         if self._asking is not None:
             commands.insert(0, ("ASKING",))
         if self._touch is not None:
-            commands += (self._touch, ("WAIT", replicas, max(1, int(seconds * 900))))
+            commands += (self._touch, ("WAIT", replicas, max(1, int(seconds * 800))))
         answers = exchange(server, commands, seconds)
         answer = answers[0 if self._asking is None else 1]
         if isinstance(answer, Exception):

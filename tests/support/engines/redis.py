@@ -211,7 +211,9 @@ class WatchedMaster:
                     down_after_milliseconds=self.down_after_milliseconds,
                 ).start()
             )
-        wait_for(lambda: all(map(self._sees_all, self.sentinels)), "the Sentinels to see each other")
+        wait_for(
+            lambda: all(map(self._sees_all, self.sentinels)), "the Sentinels to see each other"
+        )
         return self
 
     @property
@@ -252,7 +254,7 @@ class SentinelProcess(Process):
                 f"dir {self.home}\npidfile {pidfile}\n"
                 f"sentinel monitor {MASTER} 127.0.0.1 {self.watched} 2\n"
                 f"sentinel down-after-milliseconds {MASTER} {self.down_after_milliseconds}\n"
-                f"sentinel failover-timeout {MASTER} 5000\n"
+                f"sentinel failover-timeout {MASTER} 1500\n"
             )
         run([program("redis-server"), str(config), "--sentinel"])
 
@@ -261,9 +263,7 @@ def has_replica(master: Process) -> bool:
     """One that is up to date with it, but for what is on the way."""
     with talk(master.port) as client:
         info = client.info("replication")
-    return any(
-        info.get(f"slave{number}", {}).get("state") == "online" for number in range(3)
-    )
+    return any(info.get(f"slave{number}", {}).get("state") == "online" for number in range(3))
 
 
 def talk(port: int) -> redis.Redis:
