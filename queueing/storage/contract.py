@@ -19,7 +19,8 @@ so order is exact unless more than that became due at once since anybody claimed
 *Order.* Each message gets a `sequence` in the posting step: `max(last of the queue + 1, now in µs)`.
 It grows strictly within its queue, also across deleting and re-creating it as far as `now` grows,
 and it becomes visible in order: a reader who has seen a sequence will never see a smaller one
-appear later. Fences are numbers of the same kind, per queue, apart from sequences.
+appear later. Fences are numbers of the same kind, per queue, apart from sequences. A queue that is
+made may begin at a higher number, so that a store need not remember each queue that is gone.
 
 *Retries.* `token` names the request (`models.request_token`). A verb that is done again with its
 token within a minute answers as at first and changes nothing: drivers whose engine may have done

@@ -1,9 +1,11 @@
 """The stores that the tests run over. Adding one is a line in `STORES`.
 
 A store gives a URI to open. One that needs a server gives `place.engine(name, start)`: `start` is
-called once per run, by whichever test process needs the server first, with an empty directory that
-is its own; all others get the same URI. What it started is stopped by process id when the run ends.
-Tests use fresh projects, so they may share a server.
+called when a test process needs the server first, with an empty directory that is its own; all
+later tests of the process get the same URI, and what was started is stopped by process id when the
+run ends. Tests use fresh projects, so they may share a server one after the other. Those that run
+at once may not, since one of them may sweep at a time that the others have not reached: a server
+that is `shared` by all test processes must be divided into databases, one for each test.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from queueing.storage.contract import Storage
+from queueing.storage.registry import open_storage
 from tests.model import ModelStorage
 
 RUN_DIRECTORY = "QUEUEING_TEST_RUN_DIRECTORY"
@@ -42,13 +45,14 @@ class Place:
     directory: Path
     run: Path
 
-    def engine(self, name: str, start: Callable[[Path], Engine]) -> str:
-        """The URI of the run's engine of this name, started by whoever asks first."""
-        record = self.run / f"{name}.json"
-        with (self.run / f"{name}.lock").open("w") as lock:
+    def engine(self, name: str, start: Callable[[Path], Engine], *, shared: bool = False) -> str:
+        """The URI of the engine of this name, started by whoever asks first."""
+        own = name if shared else f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+        record = self.run / f"{own}.json"
+        with (self.run / f"{own}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not record.exists():
-                home = self.run / name
+                home = self.run / own
                 home.mkdir(exist_ok=True)
                 record.write_text(json.dumps(start(home)._asdict()))
             uri = json.loads(record.read_text())["uri"]
@@ -67,8 +71,6 @@ class Store:
     def open(self, place: Place) -> Storage:
         if self.uri is None:
             return ModelStorage()
-        from queueing.storage.registry import open_storage
-
         return open_storage(self.uri(place), timeout_seconds=PATIENCE_SECONDS)
 
     def reopen(self, storage: Storage, place: Place) -> Storage:
@@ -83,11 +85,39 @@ def sqlite(place: Place) -> str:
     return f"sqlite:///{place.directory}/queueing.db"
 
 
+def mongodb(place: Place) -> str:
+    from tests.support.engines.mongodb import server
+
+    return server(place)
+
+
+def redis(place: Place) -> str:
+    from tests.support.engines.redis import server
+
+    return server(place)
+
+
+def redis_cluster(place: Place) -> str:
+    from tests.support.engines.redis import cluster
+
+    return cluster(place)
+
+
+def redis_sentinel(place: Place) -> str:
+    from tests.support.engines.redis import sentinel
+
+    return sentinel(place)
+
+
 STORES = {
     store.name: store
     for store in [
         Store("model", None, resends=True),
         Store("sqlite", sqlite),
+        Store("redis", redis, resends=True),
+        Store("redis-cluster", redis_cluster, resends=True),
+        Store("redis-sentinel", redis_sentinel, resends=True),
+        Store("mongodb", mongodb),
     ]
 }
 
