@@ -22,7 +22,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from queueing.core.errors import QueueingError, SetupError, StorageUnavailable
+from queueing.core.errors import QueueingError, StorageUnavailable
 from queueing.storage.mongodb import uri
 from queueing.storage.mongodb.keys import Document
 
@@ -75,7 +75,7 @@ class Connection:
     """Threads share it. A forked process notices, and opens its own."""
 
     def __init__(self, storage_uri: str, timeout_seconds: float) -> None:
-        self._address = uri.read(storage_uri, timeout_seconds)
+        self._address = uri.read(storage_uri)
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -85,11 +85,7 @@ class Connection:
         self._deadline = threading.local()
         self._away_since: float | None = None
         self._refusals: dict[object, float] = {}
-        try:
-            self.weaknesses = uri.weaknesses(self._client)
-        except SetupError:
-            self._client.close()
-            raise
+        self.weaknesses = uri.weaknesses(self._client)
 
     @property
     def client(self) -> MongoClient[Document]:
@@ -245,4 +241,6 @@ def passes(error: PyMongoError) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    """Without what the client knows of all its servers, which makes no line."""
+    text = str(error).partition(", Timeout:")[0].partition(", full error:")[0]
+    return " ".join(text.split())[:300]

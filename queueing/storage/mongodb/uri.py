@@ -13,6 +13,7 @@ import warnings
 from typing import Any, Final, NamedTuple
 
 from pymongo import MongoClient
+from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
 from pymongo.errors import PyMongoError
 from pymongo.read_preferences import Primary
 
@@ -31,6 +32,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "connectTimeoutMS": 1000,
 }
 
+LEVELS: Final = ("majority", "linearizable", "local", "available")
+
 GIVEN_AS: Final = {name.lower(): name for name in DEFAULTS} | {"j": "journal"}
 
 
@@ -45,18 +48,30 @@ class Address(NamedTuple):
         """:raises SetupError: the URI makes no sense, or needs a package that is missing"""
         try:
             with warnings.catch_warnings():
-                # What pymongo only warns of, an option that it does not know, is a mistake here.
+                # A value that pymongo would ignore with a warning is a mistake.
                 warnings.simplefilter("error", UserWarning)
                 return MongoClient(self.uri, **self.options)
         except (PyMongoError, UserWarning, ValueError, TypeError) as error:
             raise SetupError(f"storage: {' '.join(str(error).split())}") from None
 
 
-def read(uri: str, timeout_seconds: float) -> Address:
+def read(uri: str) -> Address:
+    """:raises SetupError: the URI asks for what is not known, or for what no queue can be kept with"""
     rest, _, query = uri.partition("?")
-    given = {pair.partition("=")[0].lower() for pair in query.split("&")}
+    pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
+    given = {name.lower(): value for name, value in pairs}
+    for name, _ in pairs:
+        if name.lower() not in URI_OPTIONS_VALIDATOR_MAP:
+            raise SetupError(f"storage: option {name!r} is not known to MongoDB's URIs")
     if "timeoutms" in given:
         raise SetupError("storage: set storage_timeout_seconds instead of the option 'timeoutMS'")
+    if given.get("w") == "0":
+        raise SetupError("storage: option 'w' expects 'majority' or a number from 1, got 0")
+    level = given.get("readconcernlevel", "majority")
+    if level not in LEVELS:
+        raise SetupError(
+            f"storage: option 'readConcernLevel' expects one of {', '.join(LEVELS)}, got {level!r}"
+        )
     named = {GIVEN_AS.get(name) for name in given}
     missing = {name: value for name, value in DEFAULTS.items() if name not in named}
     _, _, database = rest.partition("://")[2].rpartition("@")[2].partition("/")
@@ -64,12 +79,7 @@ def read(uri: str, timeout_seconds: float) -> Address:
 
 
 def weaknesses(client: MongoClient[Document]) -> list[str]:
-    """What the URI asks for that is weaker than the defaults, a sentence each.
-
-    :raises SetupError: it asks for what no queue can be kept with
-    """
-    if not client.write_concern.acknowledged:
-        raise SetupError("storage: option 'w' expects 'majority' or a number from 1, got 0")
+    """What the URI asks for that is weaker than the defaults, a sentence each."""
     found = []
     concern = client.write_concern.document
     if concern.get("w") != "majority":

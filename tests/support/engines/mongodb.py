@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,13 @@ class Process:
             assert time.monotonic() < deadline, f"waited in vain for process {self.pid} to end"
             time.sleep(0.02)
 
+    def freeze(self) -> None:
+        """It is there, and does not answer."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
 
 @contextmanager
 def running(process: Process) -> Iterator[Process]:
@@ -104,6 +111,8 @@ def running(process: Process) -> Iterator[Process]:
         yield process.start()
     finally:
         if process.pid:
+            with suppress(ProcessLookupError):
+                process.thaw()
             process.stop()
 
 
