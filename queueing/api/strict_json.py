@@ -18,7 +18,7 @@ from queueing.core.errors import API, BODY, InvalidRequest
 T = TypeVar("T")
 
 DEEPEST = 500
-"""How many arrays and objects may lie in each other. Python's own parser ends below 1,000."""
+"""How many arrays and objects may lie in each other in a value. Python's own parser ends below 1,000."""
 
 _TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_RUN = b"0" * 19  # digits; 2**63 has 19
@@ -64,7 +64,8 @@ def decode(
     """The text as the decoder's type.
 
     `levels`: how many levels of the type have names, for duplicates of which the last counts.
-    `parts`: what lies deep in the result, if measuring the depth of the parts is less work.
+    `parts`: the values in the result, each in an object of its own; measuring the depth of each
+    is less work than that of the whole.
 
     `is_rule`: which wrong shapes break a rule of the API, rather than being a body misread.
 
@@ -81,14 +82,21 @@ def decode(
     except msgspec.ValidationError as error:
         _syntax(text)
         _integers(text)
+        _depth(text, DEEPEST + levels)
         value = _again(decoder, text, levels, error, is_rule)
     except (msgspec.DecodeError, RecursionError) as error:
         _refuse(text, error)
     if _LONG_RUN in text.translate(_TO_ZERO):
         _integers(text)
-    if text.count(b"[") + text.count(b"{") > DEEPEST:
-        for part in (text,) if parts is None else parts(value):
-            _depth(part)
+    brackets = _brackets(text)
+    if brackets > DEEPEST:
+        # What is left of them, once the parts are measured and each has an object around it, is
+        # ignored by the type or shallow: so the whole is seldom measured.
+        for part in () if parts is None else parts(value):
+            _depth(part, DEEPEST)
+            brackets -= _brackets(part) + 1
+        if brackets > DEEPEST:
+            _depth(text, DEEPEST + levels)
     return value
 
 
@@ -176,14 +184,19 @@ def _integers(text: bytes) -> None:
             raise unparsable(f"integers must be in -2^63 .. 2^63-1, got {shown}")
 
 
-def _depth(text: bytes) -> None:
-    if text.count(b"[") + text.count(b"{") <= DEEPEST:
+def _brackets(text: bytes) -> int:
+    """At most that deep is it."""
+    return text.count(b"[") + text.count(b"{")
+
+
+def _depth(text: bytes, deepest: int) -> None:
+    if _brackets(text) <= deepest:
         return
     depth = 0
     for bracket in _STRING.sub(b"", text).translate(None, _NO_BRACKET):
         if bracket in b"[{":
             depth += 1
-            if depth > DEEPEST:
+            if depth > deepest:
                 raise _too_deep()
         else:
             depth -= 1

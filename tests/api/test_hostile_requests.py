@@ -22,7 +22,7 @@ from tests.support.http import PATCH_TYPE, Answer, Api, Wire, request_bytes, suc
 ONE_STORE = True
 
 BATCH = 25  # requests of one example; they share a project
-BATCHES = 200  # examples of each test
+BATCHES = 160  # examples of each test
 TOTAL = BATCH * BATCHES
 
 hostile = settings(
@@ -42,11 +42,13 @@ class Connection:
 
     def ask(self, data: bytes, method: str) -> Answer:
         answer = self._wire.ask(data, method)
-        assert answer is not None, f"closed without an answer: {data[:500]!r}"
-        if answer.closes:
-            assert self._wire.answer() is None
-            self._wire.close()
+        if answer is None or answer.closes:
+            # What is answered before the method is known has a body, even if that is HEAD.
+            over = answer is not None and (method == "HEAD" or self._wire.answer() is None)
+            self.close()
             self._wire = Wire(self._url)
+            assert over, f"not closed cleanly: {data[:500]!r}"
+        assert answer is not None
         return answer
 
     def close(self) -> None:

@@ -53,6 +53,8 @@ NOT_JSON = {
     "far_too_big": b'{"a": 1180591620717411303424}',
     "hundreds_of_digits": b'{"a": ' + b"9" * 400 + b"}",
     "thousands_of_digits": b'{"a": ' + b"9" * 5000 + b"}",
+    "too_deep": b'{"a": ' + b"[" * 600 + b"]" * 600 + b"}",
+    "too_deep_objects": b'{"a": ' + b'{"a":' * 600 + b"1" + b"}" * 601,
     "string": b'"a"',
     "number": b"1",
     "true": b"true",
@@ -205,6 +207,21 @@ def test_unknown_members_are_ignored(api: Api) -> None:
     claim = api.post("/v2/queues/q/claims", json={"ttl": 77, "limit": 99, "unknown": None})
     success(claim, 201)
     empty(api.patch(claim.headers["Location"], json={"ttl": 78, "unknown": 1}))
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("messages", b'{"messages": @}'),
+        ("messages", b'{"messages": [{"body": 1, "ttl": @}]}'),
+        ("claims", b'{"ttl": @}'),
+        ("purge", b'{"resource_types": @}'),
+        ("purge", b'{"resource_types": ["messages", @]}'),
+    ],
+)
+def test_what_is_nested_too_deep_is_not_looked_into(api: Api, path: str, document: bytes) -> None:
+    body = document.replace(b"@", b"[" * 600 + b"]" * 600)
+    refused(api.post(f"/v2/queues/q/{path}", body=body), 400, BODY, "nested")
 
 
 @pytest.mark.parametrize("depth", [10, 100, 400])
