@@ -81,11 +81,11 @@ class Connection:
         """
         return self._step
 
-    def read(self) -> Reading:
-        """Read; each statement sees the last commit before it."""
-        return Reading(self)
+    def glance(self) -> Glance:
+        """Read what is quickly read; each statement sees the last commit before it."""
+        return Glance(self, self._turns)
 
-    def snapshot(self) -> Reading:
+    def snapshot(self) -> Snapshot:
         """Read; all statements see the same commit."""
         return Snapshot(self)
 
@@ -101,8 +101,10 @@ class Connection:
         except IndexError:
             return self._open(read_only=True)
 
-    def give_reader(self, reader: sqlite3.Connection) -> None:
-        if self._closed or len(self._readers) >= IDLE_READERS:
+    def give_reader(self, reader: sqlite3.Connection, error: BaseException | None) -> None:
+        """Take it back, after an error perhaps: what SQLite complained about is not used again."""
+        full = len(self._readers) >= IDLE_READERS
+        if self._closed or full or isinstance(error, sqlite3.Error):
             reader.close()
         else:
             self._readers.append(reader)
@@ -112,7 +114,7 @@ class Connection:
         if _identity(self.path) != self._file:
             raise StorageUnavailable(f"{self.path} was removed or replaced")
 
-    def failed(self, error: BaseException, *, writing: bool) -> StorageUnavailable | None:
+    def failed(self, error: BaseException | None, *, writing: bool) -> StorageUnavailable | None:
         """What the error means to a request; None if it is no matter of the file, disk or a lock."""
         if not isinstance(error, sqlite3.Error):
             return None
@@ -226,8 +228,48 @@ class Step:
             raise failure
 
 
-class Reading:
-    """`with connection.read() as db`."""
+class Glance:
+    """`with connection.glance() as db`. On the writing connection if nobody is writing, since that one
+    knows the file: a reading one forgets all it knows whenever somebody wrote.
+    """
+
+    __slots__ = ("_borrowed", "_connection", "_db", "_turns")
+
+    def __init__(self, connection: Connection, turns: Turns) -> None:
+        self._connection = connection
+        self._turns = turns
+
+    def __enter__(self) -> sqlite3.Connection:
+        connection = self._connection
+        connection.ensure_open()
+        self._borrowed = self._turns.pause()
+        try:
+            self._db = connection.writer() if self._borrowed else connection.take_reader()
+        except BaseException as error:
+            self._settle(error)
+            raise
+        return self._db
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._borrowed:
+            self._connection.give_reader(self._db, error)
+        self._settle(error)
+
+    def _settle(self, error: BaseException | None) -> None:
+        unavailable = self._connection.failed(error, writing=self._borrowed)
+        if self._borrowed:
+            self._turns.resume()
+        if unavailable:
+            raise unavailable from error
+
+
+class Snapshot:
+    """`with connection.snapshot() as db`."""
 
     __slots__ = ("_connection", "_db")
 
@@ -238,8 +280,10 @@ class Reading:
         self._connection.ensure_open()
         try:
             self._db = self._connection.take_reader()
+            self._db.execute("BEGIN")
         except sqlite3.Error as error:
-            raise self._connection.failed(error, writing=False) or error from error
+            self._settle(error)
+            raise
         return self._db
 
     def __exit__(
@@ -249,33 +293,14 @@ class Reading:
         trace: TracebackType | None,
     ) -> None:
         if not isinstance(error, sqlite3.Error):
-            self._connection.give_reader(self._db)
-            return
-        self._db.close()
+            self._db.execute("COMMIT")
+        self._connection.give_reader(self._db, error)
+        self._settle(error)
+
+    def _settle(self, error: BaseException | None) -> None:
         unavailable = self._connection.failed(error, writing=False)
         if unavailable:
             raise unavailable from error
-
-
-class Snapshot(Reading):
-    """`with connection.snapshot() as db`."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> sqlite3.Connection:
-        db = super().__enter__()
-        db.execute("BEGIN")
-        return db
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not isinstance(error, sqlite3.Error):
-            self._db.execute("COMMIT")
-        super().__exit__(kind, error, trace)
 
 
 def connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:

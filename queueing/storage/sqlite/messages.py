@@ -150,7 +150,7 @@ class SQLiteMessages(MessageStore):
 
     def get(self, queue: QueueRef, ids: Sequence[str], *, now: float) -> list[Message]:
         found = []
-        with self._connection.read() as db:
+        with self._connection.glance() as db:
             for id in dict.fromkeys(ids):
                 asked = (now, first_number(id), PROBES - 1, id, *queue)
                 row = db.execute(GET, asked).fetchone()
@@ -262,7 +262,7 @@ class SQLiteMessages(MessageStore):
         return Stats(total - claimed, claimed, *ends)
 
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
-        with self._connection.read() as db:
+        with self._connection.glance() as db:
             return list(dead_letters.pile(db, queue, now))
 
     def accept_dead_letters(

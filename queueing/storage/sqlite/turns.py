@@ -58,6 +58,13 @@ class Turns:
         self._locks.release()
         self._line.release()
 
+    def pause(self) -> bool:
+        """Keep threads of this process from taking a turn, until `resume`; False if one is at it."""
+        return self._line.acquire_now()
+
+    def resume(self) -> None:
+        self._line.release()
+
     def restart(self) -> None:
         """In a process that was forked off: leave the parent's turns alone, begin with own ones."""
         self._locks.close_files()  # our copies only; the parent's stay locked as they are
@@ -75,6 +82,13 @@ class Line:
         self._mutex = threading.Lock()
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()
+
+    def acquire_now(self) -> bool:
+        with self._mutex:
+            if self._taken:
+                return False
+            self._taken = True
+            return True
 
     def acquire(self, timeout_seconds: float) -> bool:
         with self._mutex:
