@@ -101,4 +101,4 @@ class Refusals:
         last = self._logged.get((place, code))
         if last is None or now - last >= REPEAT_LOG_SECONDS:
             self._logged[place, code] = now
-            logger.error("%s refuses: %s", place, text)
+            logger.error("%s refuses: %s", place, text if code in text else f"{code} {text}")

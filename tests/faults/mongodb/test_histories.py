@@ -1,0 +1,132 @@
+"""Processes at work while something goes wrong; the checker of histories judges what they were told.
+
+`QUEUEING_TEST_LONG=1` makes each run as long as it takes for 10^5 requests in all.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.synchronize import Event as Flag
+
+import pytest
+
+from queueing.core.errors import StorageUnavailable
+from queueing.core.models import QueueRef
+from queueing.storage.registry import open_storage
+from tests.support.clients import Client, Process, context
+from tests.support.engines import mongodb
+from tests.support.engines.mongodb import in_database
+from tests.support.history import Event, check
+from tests.support.proxy import Proxy, Where
+
+REQUESTS = 34_000 if os.environ.get("QUEUEING_TEST_LONG") else 1_000
+PATIENCE_SECONDS = 3600.0 if os.environ.get("QUEUEING_TEST_LONG") else 240.0
+WORKERS = 4
+QUEUE = QueueRef("project", "work")
+
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
+
+
+def work(client: Client, rng: random.Random, enough: Flag) -> None:
+    """Post, claim, delete, release, pop, and read on from the last marker."""
+    marker = 0
+    while not enough.is_set():
+        with suppress(StorageUnavailable):
+            client.post(rng.choice([1, 1, 1, 3, 8]))
+        with suppress(StorageUnavailable):
+            claim_id, ids = client.claim(rng.choice([1, 5, 10]))
+            if rng.random() < 0.1:
+                client.release(claim_id)
+            elif rng.random() < 0.3:
+                client.delete_many(ids, claim_id)
+            else:
+                for id in ids:
+                    client.delete(id, claim_id)
+        with suppress(StorageUnavailable):
+            if rng.random() < 0.1:
+                client.pop(2)
+        with suppress(StorageUnavailable):
+            marker = client.page(marker, 20)
+
+
+def observe(uri: str, *, aheads: tuple[float, ...], trouble: Callable[[], None]) -> list[Event]:
+    """Let workers work, each with its clock ahead by so much, and make trouble all the time."""
+    enough = context().Event()
+    workers = [
+        Process(uri, QUEUE, f"worker{number}", work, enough, ahead=ahead)
+        for number, ahead in enumerate(aheads)
+    ]
+    try:
+        for worker in workers:
+            worker.wait_for_an_answer()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while sum(worker.requests for worker in workers) < REQUESTS:
+            assert time.monotonic() < deadline, "too slow"
+            trouble()
+    finally:
+        enough.set()
+    history = [event for worker in workers for event in worker.finish()]
+    assert {worker.exit_code for worker in workers} == {0}
+    return history
+
+
+def rest(uri: str) -> list[Event]:
+    storage = open_storage(uri, timeout_seconds=30.0)
+    told: dict[int, Event] = {}
+    Client(storage, QUEUE, "rest", told.__setitem__).rest()
+    storage.close()
+    return list(told.values())
+
+
+def test_nothing_is_lost_or_doubled_when_the_server_is_stopped_in_the_midst(
+    disk: mongodb.Process,
+) -> None:
+    """By SIGTERM: its files may lack the last second after a kill, which is no promise of ours."""
+    uri = in_database(disk.uri, "restarts")
+    rng = random.Random(1)
+    restarts = 0
+
+    def restart() -> None:
+        nonlocal restarts
+        time.sleep(rng.uniform(1, 6))
+        disk.stop()
+        disk.start()
+        restarts += 1
+
+    history = observe(uri, aheads=(0.0,) * WORKERS, trouble=restart)
+    assert restarts
+    assert check(history + rest(uri)) == []
+
+
+def test_nothing_is_lost_or_doubled_when_connections_are_cut_all_the_time(
+    engine: mongodb.Process, uri: str
+) -> None:
+    with Proxy(engine.port) as proxy:
+        through = uri.replace(str(engine.port), str(proxy.port))
+        rng = random.Random(2)
+
+        def cut() -> None:
+            time.sleep(rng.uniform(0, 0.2))
+            if rng.random() < 0.05:
+                proxy.cut_all()
+            else:
+                where = rng.choice(list(Where))
+                proxy.arm(where, lambda request: b"entries" in request, passing=rng.randrange(5))
+
+        history = observe(through, aheads=(0.0,) * WORKERS, trouble=cut)
+        assert proxy.sprung > 20
+    assert check(history + rest(uri)) == []
+
+
+def test_nothing_is_lost_or_doubled_or_out_of_order_when_clocks_are_wrong_by_an_hour(
+    uri: str,
+) -> None:
+    """Even if nodes took their own time for the store's: whose claims are over is then a matter of
+    who is asked, and all else holds."""
+    aheads = (-3600.0, 0.0, 3600.0, 1800.0)
+    history = observe(uri, aheads=aheads, trouble=lambda: time.sleep(0.1))
+    assert check(history + rest(uri)) == []
