@@ -43,10 +43,10 @@ def collect(config_file: str | None, storage: str | None, every: float | None) -
         sweeper = Sweeper(store, StoreClock(store.time))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sweeper.stop.set())
-        _report(_sweep(sweeper))
+        _report(sweep(sweeper))
         while every is not None and not sweeper.stop.wait(every):
             try:
-                swept = _sweep(sweeper)
+                swept = sweep(sweeper)
             except StorageUnavailable as error:
                 log.warning("sweeping has to wait, the store is away: %s", error)
             else:
@@ -56,7 +56,7 @@ def collect(config_file: str | None, storage: str | None, every: float | None) -
         store.close()
 
 
-def _sweep(sweeper: Sweeper) -> Swept:
+def sweep(sweeper: Sweeper) -> Swept:
     """Sweep until nothing is left, with a bar on a terminal that counts."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

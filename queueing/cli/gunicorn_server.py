@@ -70,6 +70,7 @@ def default_workers(storage: str) -> int:
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     client_timeout_seconds: float
+    refuses = False  # connections: it is about to end
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -102,8 +103,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         A socket that is left open would let clients connect, wait, and be cut off in the end.
         """
         super().set_accept_enabled(enabled)
-        if self.alive:
+        if enabled or self.alive or self.refuses:
             return
+        self.refuses = True
         for listener in self.sockets:
             before = None
             while self.nr_conns != before:  # until an accept finds nobody

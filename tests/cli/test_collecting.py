@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import signal
 import subprocess
+import sys
 import threading
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from queueing.cli.collect import sweep
 from queueing.config import Settings
+from queueing.core.clock import StoreClock
 from queueing.core.models import Draft, QueueRef, request_token
+from queueing.service.sweeping import Sweeper
 from queueing.storage.contract import Storage
 from queueing.storage.registry import open_storage
 from queueing.wiring import build
@@ -70,33 +73,30 @@ def test_every_so_often_until_it_is_told_to_stop(
         assert (process.returncode, rest, errors) == (0, "", "")
 
 
-def test_a_terminal_sees_a_count_that_grows(tmp_path: Path, storage_uri: str) -> None:
-    seed(storage_uri)
-    ours, theirs = pty.openpty()
-    seen = bytearray()
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
 
-    def read() -> None:
-        try:
-            while part := os.read(ours, 65536):
-                seen.extend(part)
-        except OSError:
-            pass  # how Linux says that the other end is closed
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    done = subprocess.run(
-        [*COMMAND, "collect", "--storage", storage_uri],
-        cwd=tmp_path,
-        env=environment() | {"TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        timeout=DEADLINE,
-    )
-    os.close(theirs)
-    reader.join(DEADLINE)
-    os.close(ours)
-    assert done.stdout.startswith(b"swept 450,")
-    assert b"swept" in seen
+def test_a_terminal_sees_a_count_that_grows(
+    monkeypatch: pytest.MonkeyPatch, storage_uri: str
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    storage = open_storage(storage_uri)
+    post_messages_that_are_over(storage)
+    swept = sweep(Sweeper(storage, StoreClock(storage.time)))
+    storage.close()
+    assert swept.collected == OVER
+    assert f"swept {OVER}" in sys.stderr.getvalue()
+
+
+def test_what_is_no_terminal_sees_no_bar(monkeypatch: pytest.MonkeyPatch, storage_uri: str) -> None:
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    storage = open_storage(storage_uri)
+    post_messages_that_are_over(storage)
+    sweep(Sweeper(storage, StoreClock(storage.time)))
+    storage.close()
+    assert sys.stderr.getvalue() == ""
 
 
 def test_a_store_that_cannot_be_opened_is_one_line_and_exit_code_1(tmp_path: Path) -> None:

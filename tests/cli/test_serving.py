@@ -54,12 +54,12 @@ def test_the_first_line_says_where_it_listens_and_what_it_stores_in_and_how_dura
         assert first.startswith(
             f"queueing {__version__} listens on {server.url} and stores in {server.storage} ("
         )
-        assert re.search(r"\((?i:sqlite) [0-9.]+: .{10,}\)$", first)
+        assert re.search(r" \(SQLite [0-9.]+\)\. What is acknowledged .+\.$", first)
         assert second.startswith("Try: curl ")
 
 
 @pytest.mark.parametrize("strict", ["false", "true"])
-@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "localhost:0", "0.0.0.0:0", "[::]:0"])
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"])
 def test_the_second_line_can_be_typed_as_it_is(tmp_path: Path, bind: str, strict: str) -> None:
     with Server(tmp_path, bind=bind, strict_headers=strict) as server:
         line = server.output().splitlines()[1]
