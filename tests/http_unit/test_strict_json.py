@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queueing.api.resources.messages import MessageCollection, Post
+from queueing.api.resources.messages import MessageCollection, Post, _bodies
 from queueing.api.strict_json import DEEPEST, ShapeError, decode
 from queueing.core.errors import BODY, InvalidRequest
 
@@ -18,7 +18,7 @@ OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def post(text: bytes) -> Post:
-    return decode(MessageCollection.POST, text, levels=3)
+    return decode(MessageCollection.POST, text, levels=3, parts=_bodies)
 
 
 def body(text: bytes) -> bytes:
@@ -124,10 +124,18 @@ def test_a_body_may_be_as_deep_as_documented_and_no_deeper(opening: bytes) -> No
     def nested(depth: int) -> bytes:
         return opening * (depth // levels) + b"1" + closing * (depth // levels)
 
-    whole = b'{"x":' + nested(DEEPEST - levels) + b"}"
-    assert decode(OBJECT, whole)
+    good, bad = nested(DEEPEST), b"[" + nested(DEEPEST) + b"]"
+    assert decode(OBJECT, b'{"x":' + good + b"}")
+    assert body(good) == good
+    assert post(b'{"messages": [{"body": 1, "unknown": ' + good + b"}]}")
+    for text in (
+        b'{"messages": [{"body": ' + bad + b"}]}",
+        b'{"messages": [{"body": 1, "unknown": ' + bad + b"}]}",
+        b'{"messages": [{"body": ' + bad + b', "body": 1}]}',
+    ):
+        assert f"nested {DEEPEST} deep" in refusal(text)
     with pytest.raises(InvalidRequest, match=f"nested {DEEPEST} deep"):
-        decode(OBJECT, b'{"x":' + nested(DEEPEST) + b"}")
+        decode(OBJECT, b'{"x":' + bad + b"}")
 
 
 def test_brackets_in_strings_are_not_deep() -> None:
