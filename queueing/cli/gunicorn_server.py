@@ -152,7 +152,16 @@ def worker_class(client_timeout_seconds: float) -> type[Worker]:
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
-    """Stops gracefully on Ctrl-C as on SIGTERM; a second Ctrl-C ends requests in flight."""
+    """Stops gracefully on SIGTERM, Ctrl-C and a closed terminal; a second Ctrl-C ends requests in flight."""
+
+    def init_signals(self) -> None:
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        if ignored:  # by nohup
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def handle_hup(self) -> None:
+        self.handle_term()
 
     def handle_int(self) -> None:
         self.handle_term()

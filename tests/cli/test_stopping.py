@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -71,6 +72,32 @@ def test_a_request_in_flight_is_finished_before_the_server_ends(
         assert "Traceback" not in server.output()
         server.start()
         assert bodies(server) == ["in flight"]
+
+
+def with_hangup(disposition: str) -> list[str]:
+    """`queueing`, begun with SIGHUP as it is by default, or as nohup leaves it."""
+    lines = (
+        "import runpy, signal",
+        f"signal.signal(signal.SIGHUP, signal.{disposition})",
+        "runpy.run_module('queueing', run_name='__main__', alter_sys=True)",
+    )
+    return [sys.executable, "-c", "\n".join(lines)]
+
+
+def test_a_closed_terminal_stops_it_gracefully(tmp_path: Path) -> None:
+    with Server(tmp_path, command=with_hangup("SIG_DFL")) as server:
+        post = HalfPosted(server)
+        os.killpg(server.pid, signal.SIGHUP)
+        wait_until_it_refuses_connections(server)
+        assert post.finish().startswith(b"HTTP/1.1 201 ")
+        assert server.wait() == 0
+
+
+def test_with_nohup_a_closed_terminal_does_not_stop_it(tmp_path: Path) -> None:
+    with Server(tmp_path, command=with_hangup("SIG_IGN")) as server:
+        os.killpg(server.pid, signal.SIGHUP)
+        assert httpx.get(f"{server.url}/", timeout=DEADLINE).status_code == 300
+        server.stop()
 
 
 def test_an_idle_server_ends_at_once_though_connections_are_kept_alive(tmp_path: Path) -> None:

@@ -63,8 +63,10 @@ class Server:
         storage: str | None = None,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
         **settings: str,
     ) -> None:
+        self._command = tuple(command)
         self.directory = directory
         self.storage = storage or f"sqlite:///{directory / 'queueing.db'}"
         chosen = {"bind": "127.0.0.1:0", "storage": self.storage, "workers": "1", **settings}
@@ -101,7 +103,7 @@ class Server:
         before = len(self.output())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "serve", *self._arguments],
+                [*self._command, "serve", *self._arguments],
                 cwd=self.directory,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
