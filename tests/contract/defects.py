@@ -260,10 +260,11 @@ class CountsEveryClaim(ModelClaims):
         return super().claim(queue, terms, **more)
 
 
-class RepeatsFences(ModelQueues):
-    def delete(self, queue: QueueRef, *, now: float) -> None:
-        super().delete(queue, now=now)
-        self.at(queue).last_fence = 0
+class NumbersFromLiveClaims(ModelClaims):
+    def claim(self, queue: QueueRef, terms: ClaimTerms, **more: Any) -> Claimed:
+        state = self.at(queue)
+        state.last_fence = max((hold.fence for hold in state.claims.values()), default=0)
+        return super().claim(queue, terms, **more)
 
 
 # Deleting
@@ -491,8 +492,8 @@ DEFECTS = {
         ),
         Defect(
             "repeats fences",
-            queue_store_is(RepeatsFences),
-            test_queues.test_fences_grow_on_when_a_queue_is_deleted_and_made_anew,
+            claims_are(NumbersFromLiveClaims),
+            test_claims.test_a_later_claim_on_the_same_message_has_a_greater_fence,
         ),
         Defect(
             "deletes several until it refuses",

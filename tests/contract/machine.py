@@ -11,6 +11,7 @@ are compared as they are. Only the names of burials are each store's own.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -20,6 +21,7 @@ from queueing.core.clock import ManualClock
 from queueing.core.errors import QueueingError, StaleSettings
 from queueing.core.models import (
     NO_METADATA,
+    Claim,
     Claimed,
     ClaimTerms,
     DeadLetter,
@@ -196,11 +198,14 @@ class Machine:
         for name, arguments in conversation:
             getattr(self, name)(**arguments)
         for where in ALL:
-            ref = self.at(where)
             self.look(where)
-            self.both(lambda s, r=ref: s.queues.fetch(r))
-            for claim in self.claims:
-                self.both(lambda s, r=ref, c=claim: s.claims.get(r, c, now=self.clock.now()))
+            self.look_at_claims(where)
+
+    def look_at_claims(self, where: Where) -> None:
+        ref, now = self.at(where), self.clock.now()
+        self.both(lambda s: s.queues.fetch(ref))
+        for claim in dict.fromkeys(self.claims):
+            self.both(functools.partial(look_up, ref, claim, now))
 
     # Comparing
 
@@ -639,6 +644,10 @@ def converse(opened: Opened, seed: int, length: int) -> None:
     shortest(commands, still_fails)
     told = "\n  ".join(map(repr, commands))
     raise AssertionError(f"seed {seed} (watchful: {watchful}):\n  {told}\n{error!r}") from error
+
+
+def look_up(ref: QueueRef, claim_id: str, now: float, storage: Storage) -> Claim:
+    return storage.claims.get(ref, claim_id, now=now)
 
 
 def outcome(ask: Ask, storage: Storage) -> tuple[Any, ...]:

@@ -12,22 +12,10 @@ from queueing.core.models import QueueRef
 from queueing.storage.contract import Storage
 from tests.support.clients import CLAIM_TTL, Client, Process
 from tests.support.history import Event, check
+from tests.support.roles import restless
 
 KILLS = 100
 AT_ONCE = 4
-
-
-def restless(client: Client, rng: random.Random) -> None:
-    """Post, claim, delete and release for ever."""
-    while True:
-        client.post(rng.choice([1, 1, 3, 8]))
-        claim_id, ids = client.claim(rng.choice([1, 2, 6]))
-        for id in ids:
-            client.delete(id, claim_id)
-        if rng.random() < 0.3:
-            client.post(rng.choice([2, 30]))
-            claim_id, ids = client.claim(3)
-            client.release(claim_id)
 
 
 @pytest.mark.timeout(300)

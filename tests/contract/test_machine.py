@@ -20,6 +20,8 @@ from tests.support.stores import Place, Store
 EXAMPLES = int(os.environ.get("QUEUEING_TEST_EXAMPLES", "200"))
 SEED = int(os.environ.get("QUEUEING_TEST_SEED") or (0 if os.environ.get("CI") else time.time()))
 LENGTH = 50
+PARTS = 4
+"""The conversations are held in so many tests, which may run beside one another."""
 
 
 class Opened:
@@ -40,6 +42,7 @@ def opened(store: Store, place: Place) -> Iterator[Opened]:
 
 
 @pytest.mark.timeout(7200)
-def test_a_driver_answers_as_the_model_does(opened: Opened) -> None:
-    for seed in range(SEED, SEED + EXAMPLES):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_driver_answers_as_the_model_does(opened: Opened, part: int) -> None:
+    for seed in range(SEED + part, SEED + EXAMPLES, PARTS):
         converse(opened, seed, LENGTH)

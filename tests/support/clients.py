@@ -26,11 +26,14 @@ from tests.support.history import Event, Seen
 MESSAGE_TTL = 86_400
 CLAIM_TTL = 3_600
 
+ROLES = "tests.support.roles"
+
 Answer = TypeVar("Answer")
 Tell = Callable[[int, Event], None]
 """Told a request's number in its process, and what is known of it so far."""
 
-Role = Callable[["Client", random.Random], None]
+Role = Callable[..., None]
+"""Called with the client, its random numbers, and whatever the processes share."""
 
 
 class Client:
@@ -170,11 +173,12 @@ def seen(messages: Sequence[Message]) -> tuple[Seen, ...]:
 
 
 def context() -> ForkServerContext:
-    """Where processes come from: a server that has imported this module and the drivers, which
-    takes longer than all that a process does, and has nothing open."""
+    """Where processes come from: a server that has nothing open, and has imported the drivers and
+    whatever else takes a process longer than all that it does (pytest: a role may be in a test).
+    """
     forkserver = multiprocessing.get_context("forkserver")
     modules = {driver.module for driver in DRIVERS.values()}
-    forkserver.set_forkserver_preload([__name__, *sorted(modules)])
+    forkserver.set_forkserver_preload(["pytest", ROLES, *sorted(modules)])
     return forkserver
 
 
@@ -210,6 +214,11 @@ class Process:
         self._reader.join()
         self._pipe.close()
         return list(self._known.values())
+
+    @property
+    def requests(self) -> int:
+        """How many it has begun so far."""
+        return len(self._known)
 
     @property
     def exit_code(self) -> int | None:
