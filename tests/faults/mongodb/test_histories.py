@@ -53,8 +53,13 @@ def work(client: Client, rng: random.Random, enough: Flag) -> None:
             marker = client.page(marker, 20)
 
 
-def observe(uri: str, *, aheads: tuple[float, ...], trouble: Callable[[], None]) -> list[Event]:
-    """Let workers work, each with its clock ahead by so much, and make trouble all the time."""
+def observe(
+    uri: str, *, aheads: tuple[float, ...], trouble: Callable[[], None], every: int = 0
+) -> list[Event]:
+    """Let workers work, each with its clock ahead by so much; make trouble all the time.
+
+    Or after every so many requests.
+    """
     enough = context().Event()
     workers = [
         Process(uri, QUEUE, f"worker{number}", work, enough, ahead=ahead)
@@ -64,9 +69,15 @@ def observe(uri: str, *, aheads: tuple[float, ...], trouble: Callable[[], None])
         for worker in workers:
             worker.wait_for_an_answer()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while sum(worker.requests for worker in workers) < REQUESTS:
-            assert time.monotonic() < deadline, "too slow"
-            trouble()
+        done = next_trouble = 0
+        while done < REQUESTS:
+            assert time.monotonic() < deadline, f"too slow: only {done} of {REQUESTS} requests"
+            if done >= next_trouble:
+                trouble()
+                next_trouble = done + every
+            else:
+                time.sleep(0.02)
+            done = sum(worker.requests for worker in workers)
     finally:
         enough.set()
     history = [event for worker in workers for event in worker.finish()]
@@ -92,13 +103,13 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_stopped_in_the_midst(
 
     def restart() -> None:
         nonlocal restarts
-        time.sleep(rng.uniform(1, 6))
+        time.sleep(rng.uniform(0, 0.1))
         disk.stop()
         disk.start()
         restarts += 1
 
-    history = observe(uri, aheads=(0.0,) * WORKERS, trouble=restart)
-    assert restarts
+    history = observe(uri, aheads=(0.0,) * WORKERS, trouble=restart, every=REQUESTS // 6)
+    assert restarts >= 4
     assert check(history + rest(uri)) == []
 
 
