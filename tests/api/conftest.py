@@ -54,7 +54,8 @@ def new_server(served_store: Store, fresh_place: Callable[[], Place]) -> Callabl
     def new_server(**settings: str) -> Server:
         place = fresh_place()
         assert served_store.uri
-        return Server(place.directory, storage=served_store.uri(place), **settings)
+        patience = {"storage_timeout_seconds": str(stores.PATIENCE_SECONDS)}
+        return Server(place.directory, storage=served_store.uri(place), **{**patience, **settings})
 
     return new_server
 
