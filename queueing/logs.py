@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -25,11 +25,12 @@ class TextFormatter(logging.Formatter):
     """`2030-01-01T00:00:00.123Z INFO queueing.access message key=value`: one line, also for odd input."""
 
     def format(self, record: logging.LogRecord) -> str:
-        words = [
-            f"{_time(record)} {record.levelname} {record.name} {_printable(record.getMessage())}"
-        ]
-        words += [f"{key}={_printable(str(value))}" for key, value in _extras(record).items()]
-        return _with_traceback(" ".join(words), self, record)
+        line = f"{_time(record)} {record.levelname} {record.name} {_printable(record.getMessage())}"
+        for key, value in _extras(record).items():
+            line += f" {key}={_printable(str(value))}"
+        if record.exc_info:
+            line += f"\n{self.formatException(record.exc_info)}"
+        return line
 
 
 class JsonFormatter(logging.Formatter):
@@ -97,7 +98,10 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
-def _extras(record: logging.LogRecord) -> dict[str, Any]:
+def _extras(record: logging.LogRecord) -> Mapping[str, Any]:
+    own: Mapping[str, Any] | None = vars(record).get("fields")  # an access record says it itself
+    if own is not None:
+        return own
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
@@ -108,7 +112,3 @@ def _printable(text: str) -> str:
         if text.isprintable()
         else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     )
-
-
-def _with_traceback(line: str, formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return f"{line}\n{formatter.formatException(record.exc_info)}" if record.exc_info else line

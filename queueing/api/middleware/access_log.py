@@ -29,7 +29,7 @@ class AccessRecord(logging.LogRecord):
         now = time.time()
         record = self.__dict__
         record.update(_TEMPLATE)
-        record.update(fields)
+        record["fields"] = fields
         record["msg"] = message
         record["created"] = now
         record["msecs"] = now % 1 * 1000
