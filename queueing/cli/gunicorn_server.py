@@ -159,6 +159,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
         super().init_signals()
         if ignored:  # by nohup
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def handle_hup(self) -> None:
         self.handle_term()
@@ -181,6 +182,11 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Ends with 0, or with 1 when a worker did not start."""
         super().halt(reason, min(exit_status, 1))
+
+
+def hold_signals() -> None:
+    """Let signals to stop wait until the master can handle them: it has been announced by then."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints

@@ -45,14 +45,15 @@ def serve(
     Example:
       queueing serve --bind 127.0.0.1:8888 --storage sqlite:///queueing.db
     """
+    from queueing.cli.gunicorn_server import Server, hold_signals
+
     flags = {"bind": bind, "storage": storage, "workers": workers, "threads": threads}
     settings = load(config_file, flags=flags).settings
     logs.configure(settings)
     durability = _probe(settings)
     listener = _listen(settings.bind)
+    hold_signals()
     announce(settings, listener, durability)
-    from queueing.cli.gunicorn_server import Server
-
     Server(settings, listener).run()
 
 

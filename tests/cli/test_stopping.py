@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server import DEADLINE, Server
+from tests.support.server import COMMAND, DEADLINE, Server, environment
 
 BODY = b'{"messages": [{"body": "in flight"}]}'
 
@@ -127,11 +128,20 @@ def test_a_second_ctrl_c_does_not_wait_for_requests_in_flight(tmp_path: Path) ->
         assert "Traceback" not in server.output()
 
 
-def test_a_server_that_is_told_to_stop_while_it_starts_stops(tmp_path: Path) -> None:
-    server = Server(tmp_path, graceful_timeout_seconds="600", arguments=("--workers", "4"))
-    with server:
-        server.stop()
-    assert "Traceback" not in server.output()
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_stop_while_it_starts_stops(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [*COMMAND, "serve", "--bind", "127.0.0.1:0", "--workers", "4"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert "listens on" in process.stdout.readline()
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert (process.returncode, errors) == (0, "")
 
 
 def test_what_was_acknowledged_is_there_after_kill_9_and_a_restart(tmp_path: Path) -> None:
