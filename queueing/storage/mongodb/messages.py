@@ -24,6 +24,7 @@ from queueing.storage.mongodb.free import IN_ORDER_OF_SEQUENCE, FreeMessages
 from queueing.storage.mongodb.indexes import SEQUENCE, SERVICE
 from queueing.storage.mongodb.keys import (
     CLAIMED,
+    DEAD,
     DELAYED,
     FREE,
     LIVE,
@@ -243,23 +244,31 @@ class MongoMessages(MessageStore):
         match = key.some(wanted, s={"$in": LIVE})
         with self._connection.verb():
             if claim_ids is not None:
-                found = self._connection.some(key.some([key.id, *wanted]), {"doc": 0, "b": 0})
-                itself = [one for one in found if one["_id"] == key.id]
-                ledger = Ledger.of(itself[0] if itself else None)
-                there = [one for one in found if one["_id"] != key.id and exists(one, ledger, now)]
-                for one in there:
-                    held = one["s"] == CLAIMED and one["due"] > now
-                    if not held or one["c"] not in claim_ids:
-                        raise WrongClaim(message_id(one["_id"]))
-                if not there:
+                held = self._held_by(key, wanted, claim_ids, now)
+                if not held:
                     return
-                match = key.some(
-                    [one["_id"] for one in there],
-                    s=CLAIMED,
-                    c={"$in": list({one["c"] for one in there})},
-                    due={"$gt": now},
-                )
+                # All were held when we looked, so all go: also one whose claim ran out since, by the
+                # time of another node that has taken it again. By sequence, so not what is new.
+                states = {"$in": [DEAD, *LIVE]}
+                match = key.some(held, s=states, seq={"$in": list(held.values())})
             self._connection.again(lambda: self._connection.documents.delete_many(match))
+
+    def _held_by(
+        self, key: QueueKey, wanted: Sequence[str], claim_ids: Sequence[str], now: float
+    ) -> dict[str, int]:
+        """The sequences of those that exist.
+
+        :raises WrongClaim: one of them is under none of the claims
+        """
+        documents = self._connection.some(key.some([key.id, *wanted]), {"doc": 0, "b": 0})
+        found = {document["_id"]: document for document in documents}
+        ledger = Ledger.of(found.pop(key.id, None))
+        there = [document for document in found.values() if exists(document, ledger, now)]
+        for document in there:
+            held = document["s"] == CLAIMED and document["due"] > now
+            if not held or document["c"] not in claim_ids:
+                raise WrongClaim(message_id(document["_id"]))
+        return {document["_id"]: document["seq"] for document in there}
 
     def pop(self, queue: QueueRef, limit: int, *, token: str, now: float) -> list[Message]:
         key = QueueKey.of(queue)

@@ -14,6 +14,7 @@ from multiprocessing.synchronize import Event as Flag
 
 import pytest
 
+from queueing.core.clock import StoreClock
 from queueing.core.errors import StorageUnavailable
 from queueing.core.models import QueueRef
 from queueing.storage.registry import open_storage
@@ -53,18 +54,25 @@ def work(client: Client, rng: random.Random, enough: Flag) -> None:
             marker = client.page(marker, 20)
 
 
-def observe(
-    uri: str, *, aheads: tuple[float, ...], trouble: Callable[[], None], every: int = 0
-) -> list[Event]:
-    """Let workers work, each with its clock ahead by so much; make trouble all the time.
+def work_by_a_wrong_clock(client: Client, rng: random.Random, enough: Flag, ahead: float) -> None:
+    """As a node does whose wall clock is ahead by so much: it asks the store what time it is."""
+    wall = time.time
+    time.time = lambda: wall() + ahead
+    client.now = StoreClock(client.storage.time).now  # type: ignore[method-assign]  # one process's
+    work(client, rng, enough)
 
-    Or after every so many requests.
-    """
+
+def observe(uri: str, trouble: Callable[[], None], *, every: int = 0) -> list[Event]:
+    """Let workers work, and make trouble all the time, or after every so many requests."""
     enough = context().Event()
-    workers = [
-        Process(uri, QUEUE, f"worker{number}", work, enough, ahead=ahead)
-        for number, ahead in enumerate(aheads)
-    ]
+    workers = [Process(uri, QUEUE, f"worker{n}", work, enough) for n in range(WORKERS)]
+    return watch(workers, enough, trouble, every)
+
+
+def watch(
+    workers: list[Process], enough: Flag, trouble: Callable[[], None], every: int = 0
+) -> list[Event]:
+    """Until enough was asked."""
     try:
         for worker in workers:
             worker.wait_for_an_answer()
@@ -108,7 +116,7 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_stopped_in_the_midst(
         disk.start()
         restarts += 1
 
-    history = observe(uri, aheads=(0.0,) * WORKERS, trouble=restart, every=REQUESTS // 6)
+    history = observe(uri, restart, every=REQUESTS // 6)
     assert restarts >= 4
     assert check(history + rest(uri)) == []
 
@@ -128,16 +136,18 @@ def test_nothing_is_lost_or_doubled_when_connections_are_cut_all_the_time(
                 where = rng.choice(list(Where))
                 proxy.arm(where, lambda request: b"entries" in request, passing=rng.randrange(5))
 
-        history = observe(through, aheads=(0.0,) * WORKERS, trouble=cut)
+        history = observe(through, cut)
         assert proxy.sprung > 20
     assert check(history + rest(uri)) == []
 
 
-def test_nothing_is_lost_or_doubled_or_out_of_order_when_clocks_are_wrong_by_an_hour(
+def test_nothing_is_lost_doubled_or_out_of_order_when_clocks_are_wrong_by_an_hour(
     uri: str,
 ) -> None:
-    """Even if nodes took their own time for the store's: whose claims are over is then a matter of
-    who is asked, and all else holds."""
-    aheads = (-3600.0, 0.0, 3600.0, 1800.0)
-    history = observe(uri, aheads=aheads, trouble=lambda: time.sleep(0.1))
+    enough = context().Event()
+    workers = [
+        Process(uri, QUEUE, f"worker{number}", work_by_a_wrong_clock, enough, ahead)
+        for number, ahead in enumerate([-3600.0, 0.0, 3600.0, 1800.0])
+    ]
+    history = watch(workers, enough, lambda: time.sleep(0.1))
     assert check(history + rest(uri)) == []

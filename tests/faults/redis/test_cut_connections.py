@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from queueing.core.clock import ManualClock
 from queueing.core.models import (
@@ -17,13 +16,16 @@ from queueing.core.models import (
     message_id,
     request_token,
 )
+from queueing.storage.contract import Storage
 from queueing.storage.redis.driver import RedisStorage
-from tests.contract.machine import Command, Machine, conversations, outcome, unnamed
+from tests.contract.machine import Different, Machine, Opened, conversation, outcome, unnamed
 from tests.contract.subject import Subject
+from tests.contract.test_machine import EXAMPLES, PARTS, SEED
 from tests.faults.redis.proxy import Proxy
 from tests.model import ModelStorage
 
 NEW = b'{"a":1}'
+CONVERSATIONS = EXAMPLES // 2
 FIRST, SECOND = request_token(), request_token()
 CLAIM, OTHER_CLAIM = request_token(), request_token()
 RULE = DeadLetterRule("dead", max_claims=1)
@@ -142,35 +144,40 @@ def test_a_cut_connection_changes_no_answer(
     assert all_there_is(q) == all_there_is(oracle)
 
 
-@pytest.mark.timeout(1200)
+class CutMachine(Machine):
+    """The machine of the contract suite, over a connection that is cut at every second step."""
+
+    def __init__(self, opened: Opened, proxy: Proxy, random: Random) -> None:
+        super().__init__(opened, watchful=False)
+        self._proxy, self._random = proxy, random
+
+    def both(self, ask: Any) -> Any:
+        if self._random.random() < 0.5:
+            self._random.choice(
+                [self._proxy.cut_request, self._proxy.cut_answer, self._proxy.cut_answer]
+            )(self._random.randrange(400))
+        return super().both(ask)
+
+
+class OpenedOnce:
+    """The connections are what is in doubt, not the storage: that stays as it is."""
+
+    def __init__(self, storage: RedisStorage, clock: ManualClock) -> None:
+        self.storage: Storage = storage
+        self.clock = clock
+
+    def reopen(self) -> None: ...
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("part", range(PARTS))
 def test_connections_cut_at_random_change_no_answer_of_any_conversation(
-    storage: RedisStorage, proxy: Proxy
+    storage: RedisStorage, proxy: Proxy, clock: ManualClock, part: int
 ) -> None:
-    class Opened:
-        def __init__(self) -> None:
-            self.storage = storage
-
-        def reopen(self) -> None:
-            """The connections are what is in doubt here, not the storage."""
-
-    class CutMachine(Machine):
-        def both(self, ask: Any) -> Any:
-            cuts = self.cuts.pop() if self.cuts else None
-            if cuts is not None:
-                side, after = cuts
-                (proxy.cut_request if side == "request" else proxy.cut_answer)(after)
-            return super().both(ask)
-
-        cuts: list[tuple[str, int] | None]
-
-    where = st.tuples(st.sampled_from(["request", "answer", "answer"]), st.integers(0, 400))
-
-    @settings(max_examples=settings().max_examples // 4)
-    @given(conversation=conversations(20), cuts=st.lists(st.none() | where, max_size=60))
-    def answers_alike(conversation: list[Command], cuts: list[tuple[str, int] | None]) -> None:
-        machine = CutMachine(Opened(), watchful=False)
-        machine.cuts = cuts
-        machine.hold(conversation)
-
-    answers_alike()
+    for seed in range(SEED + part, SEED + CONVERSATIONS, PARTS):
+        machine = CutMachine(OpenedOnce(storage, clock), proxy, Random(seed))
+        try:
+            machine.hold(conversation(seed, length=20))
+        except Different as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
     assert proxy.fulfilled > 0
