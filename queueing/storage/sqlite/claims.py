@@ -108,7 +108,7 @@ class SQLiteClaims(ClaimStore):
             return Claimed(claim, dead_letters.pile(db, queue, now))
 
     def get(self, queue: QueueRef, claim_id: str, *, now: float) -> Claim:
-        with self._connection.snapshot() as db:
+        with self._connection.read(brief=True, whole=True) as db:
             row = db.execute(LIVE_CLAIM, (*queue, claim_id, now)).fetchone()
             if row is None:
                 raise ClaimNotFound(claim_id)

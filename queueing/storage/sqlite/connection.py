@@ -81,13 +81,9 @@ class Connection:
         """
         return self._step
 
-    def glance(self) -> Glance:
-        """Read what is quickly read; each statement sees the last commit before it."""
-        return Glance(self, self._turns)
-
-    def snapshot(self) -> Snapshot:
-        """Read; all statements see the same commit."""
-        return Snapshot(self)
+    def read(self, *, brief: bool = False, whole: bool = False) -> Reading:
+        """Read. `brief`: it never takes long. `whole`: all statements see the same commit."""
+        return Reading(self, self._turns, brief, whole)
 
     def writer(self) -> sqlite3.Connection:
         """The connection that writes. For those whose turn it is."""
@@ -228,23 +224,27 @@ class Step:
             raise failure
 
 
-class Glance:
-    """`with connection.glance() as db`. On the writing connection if nobody is writing, since that one
-    knows the file: a reading one forgets all it knows whenever somebody wrote.
+class Reading:
+    """`with connection.read() as db`. What is brief reads on the writing connection if nobody writes,
+    since that one knows the file: a reading one forgets all it knows whenever somebody wrote.
     """
 
-    __slots__ = ("_borrowed", "_connection", "_db", "_turns")
+    __slots__ = ("_borrowed", "_brief", "_connection", "_db", "_turns", "_whole")
 
-    def __init__(self, connection: Connection, turns: Turns) -> None:
+    def __init__(self, connection: Connection, turns: Turns, brief: bool, whole: bool) -> None:
         self._connection = connection
         self._turns = turns
+        self._brief = brief
+        self._whole = whole
 
     def __enter__(self) -> sqlite3.Connection:
         connection = self._connection
         connection.ensure_open()
-        self._borrowed = self._turns.pause()
+        self._borrowed = self._brief and self._turns.pause()
         try:
             self._db = connection.writer() if self._borrowed else connection.take_reader()
+            if self._whole:
+                self._db.execute("BEGIN")
         except BaseException as error:
             self._settle(error)
             raise
@@ -256,6 +256,8 @@ class Glance:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._whole:
+            _roll_back(self._db)  # nothing was written, and this cannot fail
         if not self._borrowed:
             self._connection.give_reader(self._db, error)
         self._settle(error)
@@ -264,41 +266,6 @@ class Glance:
         unavailable = self._connection.failed(error, writing=self._borrowed)
         if self._borrowed:
             self._turns.resume()
-        if unavailable:
-            raise unavailable from error
-
-
-class Snapshot:
-    """`with connection.snapshot() as db`."""
-
-    __slots__ = ("_connection", "_db")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection.ensure_open()
-        try:
-            self._db = self._connection.take_reader()
-            self._db.execute("BEGIN")
-        except sqlite3.Error as error:
-            self._settle(error)
-            raise
-        return self._db
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not isinstance(error, sqlite3.Error):
-            self._db.execute("COMMIT")
-        self._connection.give_reader(self._db, error)
-        self._settle(error)
-
-    def _settle(self, error: BaseException | None) -> None:
-        unavailable = self._connection.failed(error, writing=False)
         if unavailable:
             raise unavailable from error
 

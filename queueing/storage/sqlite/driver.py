@@ -48,11 +48,11 @@ class SQLiteStorage(Storage):
 
     def ping(self) -> None:
         self._connection.check_file()
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             db.execute("SELECT 1 FROM store").fetchone()
 
     def durability(self) -> Mapping[str, str | int | bool]:
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             (journal_mode,) = db.execute("PRAGMA journal_mode").fetchone()
         return {
             "engine": f"SQLite {sqlite3.sqlite_version}",

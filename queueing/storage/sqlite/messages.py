@@ -150,7 +150,7 @@ class SQLiteMessages(MessageStore):
 
     def get(self, queue: QueueRef, ids: Sequence[str], *, now: float) -> list[Message]:
         found = []
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             for id in dict.fromkeys(ids):
                 asked = (now, first_number(id), PROBES - 1, id, *queue)
                 row = db.execute(GET, asked).fetchone()
@@ -169,7 +169,7 @@ class SQLiteMessages(MessageStore):
         include_delayed: bool,
         now: float,
     ) -> list[Message]:
-        with self._connection.snapshot() as db:
+        with self._connection.read(whole=True) as db:
             row = db.execute(LOOK, (*queue, now)).fetchone()
             if row is None:
                 return []
@@ -246,7 +246,7 @@ class SQLiteMessages(MessageStore):
             db.execute(ABANDON, (current.generation,))
 
     def stats(self, queue: QueueRef, *, now: float) -> Stats:
-        with self._connection.snapshot() as db:
+        with self._connection.read(brief=True, whole=True) as db:
             row = db.execute(LOOK, (*queue, now)).fetchone()
             if row is None:
                 return Stats(0, 0)
@@ -262,7 +262,7 @@ class SQLiteMessages(MessageStore):
         return Stats(total - claimed, claimed, *ends)
 
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             return list(dead_letters.pile(db, queue, now))
 
     def accept_dead_letters(

@@ -51,7 +51,7 @@ class SQLiteQueues(QueueStore):
         self._connection = connection
 
     def create(self, queue: QueueRef, document: bytes, *, token: str, now: float) -> bool:
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             if db.execute(FETCH, queue).fetchone():
                 return False
         with self._connection.step() as db:
@@ -61,7 +61,7 @@ class SQLiteQueues(QueueStore):
             return True
 
     def fetch(self, queue: QueueRef) -> Metadata | None:
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             row = db.execute(FETCH, queue).fetchone()
         return None if row is None else Metadata(row[1] or EMPTY_METADATA, row[0])
 
@@ -95,7 +95,7 @@ class SQLiteQueues(QueueStore):
             db.execute(FORGET_PROJECT, (queue.project,))
 
     def page(self, project: str, *, after: str, limit: int) -> list[QueueEntry]:
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             rows = db.execute(PAGE, (project, after, limit)).fetchall()
         return [
             QueueEntry(name, Metadata(document or EMPTY_METADATA, version))
@@ -103,6 +103,6 @@ class SQLiteQueues(QueueStore):
         ]
 
     def count(self, project: str) -> int:
-        with self._connection.glance() as db:
+        with self._connection.read(brief=True) as db:
             row = db.execute(COUNT, (project,)).fetchone()
         return row[0] if row else 0

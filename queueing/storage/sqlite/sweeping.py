@@ -76,7 +76,7 @@ def collect(connection: Connection, *, now: float, limit: int) -> int:
 def piles(connection: Connection, *, limit: int) -> list[QueueRef]:
     """`Storage.piles`."""
     found: list[QueueRef] = []
-    with connection.snapshot() as db:
+    with connection.read(whole=True) as db:
         last = ("", "")
         while len(found) < limit:
             row = db.execute(NEXT_PILE, last).fetchone()
@@ -111,5 +111,6 @@ def _clear(db: sqlite3.Connection, generation: int, limit: int) -> int:
 def _give_back_pages(db: sqlite3.Connection) -> None:
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     if free > SPARE_PAGES:
-        pages = min(free - SPARE_PAGES, PAGES_PER_STEP)
-        db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        # Page by page, since Python ends the statement after the first, however many are asked for.
+        for _ in range(min(free - SPARE_PAGES, PAGES_PER_STEP)):
+            db.execute("PRAGMA incremental_vacuum(1)")
