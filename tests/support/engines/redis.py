@@ -269,6 +269,7 @@ def has_replica(master: Process) -> bool:
 def talk(port: int) -> redis.Redis:
     """A client that sends each command once."""
     return redis.Redis(
+        host="127.0.0.1",
         port=port,
         protocol=2,
         retry=Retry(NoBackoff(), 0),
