@@ -77,6 +77,8 @@ class Proxy:
         self._closing = True
         self._wake.send(b"x")
         self._thread.join()
+        for each in (self._listener, self._wake, self._woken):
+            each.close()
 
     # Orders
 
@@ -129,8 +131,6 @@ class Proxy:
             self._close_all()
             for pair, _, _ in self._held:
                 self._close(pair)
-        for each in (self._listener, self._wake, self._woken):
-            each.close()
         self._selector.close()
 
     def _accept(self) -> None:
