@@ -26,7 +26,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from queueing.core.errors import StorageUnavailable
-from queueing.storage.mongodb.connection import DUPLICATE_KEY, Connection, passes
+from queueing.storage.mongodb.connection import BY_ID, DUPLICATE_KEY, Connection, passes
 from queueing.storage.mongodb.keys import Document, QueueKey
 from queueing.storage.mongodb.ledger import PAUSE_SECONDS, Ledgers, Reservation, closing
 
@@ -62,10 +62,11 @@ class Appending:
                 {"_id": document["_id"], "q": key.name, "p": key.project, "seq": document["seq"]},
                 {"$setOnInsert": _rest(document)},
                 upsert=True,
+                hint=BY_ID,
             )
             for document in documents
         ]
-        updates.append(UpdateOne(*closing(key, taken)))
+        updates.append(UpdateOne(*closing(key, taken), hint=BY_ID))
         try:
             written = self._connection.documents.bulk_write(updates)
         except BulkWriteError as error:
@@ -110,7 +111,7 @@ class Appending:
         self._ledgers.void(key, taken, now)
         ids = [document["_id"] for document in documents]
         match = key.some(ids, seq={"$gte": taken.first, "$lte": taken.last})
-        self._connection.again(lambda: self._connection.documents.delete_many(match))
+        self._connection.delete(match)
 
 
 def _rest(document: Document) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from pymongo.errors import BulkWriteError
 from queueing.core.errors import ClaimNotFound
 from queueing.core.models import Claim, Claimed, ClaimTerms, Message, QueueRef, message_id
 from queueing.storage.contract import DEAD_LETTERS_PER_STEP, RETRY_SECONDS, ClaimStore
-from queueing.storage.mongodb.connection import DUPLICATE_KEY, Connection, Update
+from queueing.storage.mongodb.connection import BY_ID, DUPLICATE_KEY, Connection, Update
 from queueing.storage.mongodb.free import IN_ORDER_OF_SEQUENCE, FreeMessages
+from queueing.storage.mongodb.indexes import HOLDER
 from queueing.storage.mongodb.keys import CLAIMED, DEAD, FREE, Document, QueueKey, is_id
 from queueing.storage.mongodb.ledger import NO_DOCUMENT, Ledger, Ledgers
 from queueing.storage.mongodb.letters import Letters
@@ -45,14 +46,14 @@ class MongoClaims(ClaimStore):
         with self._connection.verb():
             look = self._free.look(key, terms.limit, claim=token, now=now)
             if look.taken:
-                return self._again(key, look.taken[0], now)
+                return self._made_already(key, look.taken[0], now)
             step = Step(self._connection, self._ledgers, self._free, key, terms, token, now)
             step.run(look.free, version)
             has_pile = look.has_pile or step.buried
             letters = self._letters.pile(key, now) if has_pile else ()
             return Claimed(step.claim(), tuple(letters))
 
-    def _again(self, key: QueueKey, made: Document, now: float) -> Claimed:
+    def _made_already(self, key: QueueKey, made: Document, now: float) -> Claimed:
         """The answer to a request that has made its claim already."""
         ledger = self._ledgers.read(key)
         claim = None
@@ -83,7 +84,10 @@ class MongoClaims(ClaimStore):
         self, key: QueueKey, claim_id: str, ledger: Ledger, now: float
     ) -> tuple[Message, ...]:
         found = self._connection.some(
-            key.all(c=claim_id, s=CLAIMED, due={"$gt": now}), SHOWN, sort=IN_ORDER_OF_SEQUENCE
+            key.all(c=claim_id, s=CLAIMED, due={"$gt": now}),
+            SHOWN,
+            sort=IN_ORDER_OF_SEQUENCE,
+            hint=HOLDER,
         )
         return tuple(message_of(one, now) for one in found if exists(one, ledger, now))
 
@@ -100,19 +104,17 @@ class MongoClaims(ClaimStore):
                 "exp": over,
                 "x": sweep_at(over),
             }
-            change = self._connection.again(
-                lambda: self._connection.documents.update_one(
-                    key.one(key.claim(claim_id), until={"$gt": now}), {"$set": renewed}
-                )
-            )
-            if not change.matched_count:
+            match = key.one(key.claim(claim_id), until={"$gt": now})
+            if not self._connection.update(match, {"$set": renewed}):
                 raise ClaimNotFound(claim_id)  # released since we looked
             under = key.all(c=claim_id, s=CLAIMED, due={"$gt": now})
             updates = [
                 UpdateMany(
-                    under | {"exp": {"$gt": now, "$lt": until}}, {"$set": lifetime(terms, now)}
+                    under | {"exp": {"$gt": now, "$lt": until}},
+                    {"$set": lifetime(terms, now)},
+                    hint=HOLDER,
                 ),
-                UpdateMany(under, {"$set": {"due": until}}),
+                UpdateMany(under, {"$set": {"due": until}}, hint=HOLDER),
             ]
             self._connection.again(lambda: self._connection.change(updates))
 
@@ -127,10 +129,11 @@ class MongoClaims(ClaimStore):
             "x": sweep_at(now + RETRY_SECONDS),
         }
         updates: list[Update] = [
-            UpdateOne(key.one(key.claim(claim_id), until={"$gt": now}), {"$set": over}),
+            UpdateOne(key.one(key.claim(claim_id), until={"$gt": now}), {"$set": over}, hint=BY_ID),
             UpdateMany(
                 key.all(c=claim_id, s=CLAIMED),
                 {"$set": {"s": FREE, "due": 0}, "$unset": {"c": ""}},
+                hint=HOLDER,
             ),
         ]
         with self._connection.verb():
@@ -209,7 +212,7 @@ class Step:
             free = self._free.oldest(self._key, wanted, self._now, ledger.bounds())
         if self._fence and not self._taken:
             match = self._key.one(self._key.claim(self._token), fence=self._fence)
-            self._connection.again(lambda: self._connection.documents.delete_one(match))
+            self._connection.delete(match)
 
     def _split(self, free: list[Document]) -> tuple[list[Document], list[Document]]:
         """What to take and what to bury, in order, until there is no room for either."""
@@ -263,7 +266,7 @@ class Step:
     def _read_back(self) -> None:
         """What became of a command that was sent twice, or that others came before."""
         asked = self._key.all(c=self._token, s=CLAIMED, due={"$gt": self._now})
-        self._taken = {one["_id"]: one for one in self._connection.some(asked, SHOWN)}
+        self._taken = {one["_id"]: one for one in self._connection.some(asked, SHOWN, hint=HOLDER)}
         made = self._connection.one(self._key.one(self._key.claim(self._token)))
         self._fence = made["fence"] if made else 0
 
@@ -271,10 +274,11 @@ class Step:
         match = self._key.one(self._key.claim(self._token))
         if self._fence:
             change = {"$set": {"fence": fence, "seq": fence}}
-            return [UpdateOne(match | {"fence": self._fence}, change)]
+            return [UpdateOne(match | {"fence": self._fence}, change, hint=BY_ID)]
         made = claim_document(self._token, fence, self._terms.ttl, self._now, RETRY_SECONDS)
         # One of this token with another fence is an error and no match.
-        return [UpdateOne(match | {"fence": fence}, {"$setOnInsert": made}, upsert=True)]
+        match["fence"] = fence
+        return [UpdateOne(match, {"$setOnInsert": made}, upsert=True, hint=BY_ID)]
 
     def _take(self, take: list[Document], fence: int) -> list[Update]:
         """Messages with the same past and future share an update."""
@@ -290,7 +294,8 @@ class Step:
             change: Document = {"$set": changed}
             if self._terms.dead_letter:
                 change["$inc"] = {"n": 1}
-            updates.append(UpdateMany(self._key.some(ids, s=FREE, f=before), change))
+            match = self._key.some(ids, s=FREE, f=before)
+            updates.append(UpdateMany(match, change, hint=BY_ID))
         return updates
 
     def _bury(self, bury: list[Document], place: int) -> list[Update]:
@@ -307,7 +312,7 @@ class Step:
                 ends_at = self._now + rule.ttl
                 changed |= {"exp": ends_at, "x": sweep_at(ends_at), "t": rule.ttl}
             match = self._key.one(one["_id"], s=FREE, f=one["f"])
-            updates.append(UpdateOne(match, {"$set": changed}))
+            updates.append(UpdateOne(match, {"$set": changed}, hint=BY_ID))
         return updates
 
     def _held(self, document: Document, fence: int) -> Document:

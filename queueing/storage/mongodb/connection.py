@@ -37,6 +37,9 @@ LONGEST_PAUSE_SECONDS: Final = 0.3
 
 REPEAT_LOG_SECONDS: Final = 60.0
 
+BY_ID: Final = "_id_"
+"""The index that every collection has. What is found by id says so: no plan needs to be tried."""
+
 COMMAND_NOT_FOUND: Final = 59
 DUPLICATE_KEY: Final = 11000
 
@@ -162,7 +165,8 @@ class Connection:
     def one(
         self, match: Mapping[str, Any], projection: Mapping[str, Any] | None = None
     ) -> Document | None:
-        return self.again(lambda: self.documents.find_one(match, projection))
+        """The document whose `_id` the filter has."""
+        return self.again(lambda: self.documents.find_one(match, projection, hint=BY_ID))
 
     def some(
         self,
@@ -174,6 +178,7 @@ class Connection:
         hint: str | None = None,
     ) -> list[Document]:
         """One round trip, as long as the answer fits into one message."""
+        index = BY_ID if "_id" in match else hint
 
         def step() -> list[Document]:
             return list(
@@ -183,13 +188,26 @@ class Connection:
                     sort=sort or None,
                     limit=limit,
                     batch_size=limit or 100_000,
-                    hint=hint,
+                    hint=index,
                 )
             )
 
         return self.again(step)
 
     # Writing
+
+    def update(self, match: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+        """Change the one document that fits, found by its `_id`; True if there is one."""
+        changed = self.again(lambda: self.documents.update_one(match, change, hint=BY_ID))
+        return changed.matched_count == 1
+
+    def delete(self, match: Mapping[str, Any], hint: str | None = None) -> int:
+        """Delete whatever fits; how many."""
+        index = BY_ID if "_id" in match else hint
+        return self.again(lambda: self.documents.delete_many(match, hint=index)).deleted_count
+
+    def count(self, match: Mapping[str, Any], hint: str) -> int:
+        return self.again(lambda: self.documents.count_documents(match, hint=hint))
 
     def change(self, updates: Sequence[Update]) -> tuple[int, int]:
         """Updates in order, in one command: how many documents matched, how many were new.

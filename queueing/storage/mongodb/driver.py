@@ -48,6 +48,7 @@ from queueing.storage.mongodb.appending import Appending
 from queueing.storage.mongodb.claims import MongoClaims
 from queueing.storage.mongodb.connection import COMMAND_NOT_FOUND, Connection
 from queueing.storage.mongodb.free import FreeMessages
+from queueing.storage.mongodb.indexes import PILES
 from queueing.storage.mongodb.keys import DEAD
 from queueing.storage.mongodb.ledger import Ledgers
 from queueing.storage.mongodb.letters import Letters
@@ -143,7 +144,7 @@ class MongoStorage(Storage):
         ]
         with self._connection.verb():
             found = self._connection.again(
-                lambda: list(self._connection.documents.aggregate(pipeline))
+                lambda: list(self._connection.documents.aggregate(pipeline, hint=PILES))
             )
         return [QueueRef(pile["_id"]["p"], pile["_id"]["q"]) for pile in found]
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from queueing.storage.contract import DUE_PER_STEP
-from queueing.storage.mongodb.connection import Connection
+from queueing.storage.mongodb.connection import BY_ID, Connection
+from queueing.storage.mongodb.indexes import SERVICE
 from queueing.storage.mongodb.keys import (
     CLAIM,
     CLAIMED,
@@ -60,6 +61,7 @@ class FreeMessages:
             SHOWN,
             sort=IN_ORDER_OF_SERVICE,
             limit=limit,
+            hint=SERVICE,
         )
         taken = [document for document in found if document["s"] < DEAD]
         if taken:
@@ -77,16 +79,17 @@ class FreeMessages:
             LIFETIME,
             sort=IN_ORDER_OF_WAITING,
             limit=DUE_PER_STEP,
+            hint=SERVICE,
         )
         over = [document["_id"] for document in due if document["exp"] <= now]
         back = [document["_id"] for document in due if document["exp"] > now]
-        if over:
-            self.discard(key, over, exp={"$lte": now})
+        self.discard(key, over, exp={"$lte": now})
         if back:
             self._connection.again(
                 lambda: self._connection.documents.update_many(
                     key.some(back, s={"$in": WAITING}, due={"$lte": now}),
                     {"$set": {"s": FREE, "due": 0}, "$unset": {"c": ""}},
+                    hint=BY_ID,
                 )
             )
 
@@ -102,7 +105,9 @@ class FreeMessages:
             if not bounds:
                 return []
             match |= within(bounds)
-        free = self._connection.some(match, SHOWN, sort=IN_ORDER_OF_SEQUENCE, limit=limit)
+        free = self._connection.some(
+            match, SHOWN, sort=IN_ORDER_OF_SEQUENCE, limit=limit, hint=SERVICE
+        )
         if all(document["exp"] > now for document in free):
             return free
         over = self._connection.some(
@@ -110,20 +115,21 @@ class FreeMessages:
             LIFETIME,
             sort=IN_ORDER_OF_SEQUENCE,
             limit=DUE_PER_STEP,
+            hint=SERVICE,
         )
         self.discard(key, [document["_id"] for document in over], exp={"$lte": now})
         return self._connection.some(
-            match | {"exp": {"$gt": now}}, SHOWN, sort=IN_ORDER_OF_SEQUENCE, limit=limit
+            match | {"exp": {"$gt": now}},
+            SHOWN,
+            sort=IN_ORDER_OF_SEQUENCE,
+            limit=limit,
+            hint=SERVICE,
         )
 
-    def discard(self, key: QueueKey, ids: list[str], **only: Any) -> int:
-        """Delete documents that do not count any more; how many."""
-        if not ids:
-            return 0
-        deleted = self._connection.again(
-            lambda: self._connection.documents.delete_many(key.some(ids, **only))
-        )
-        return deleted.deleted_count
+    def discard(self, key: QueueKey, ids: list[str], **only: Any) -> None:
+        """Delete documents that do not count any more."""
+        if ids:
+            self._connection.delete(key.some(ids, **only))
 
     def discard_hidden(self, key: QueueKey, documents: list[Document], ledger: Ledger) -> None:
         """Delete those that were purged, deleted with the queue, or are of a post that was taken back.

@@ -25,7 +25,7 @@ from pymongo.errors import DuplicateKeyError
 
 from queueing.core.errors import StaleSettings
 from queueing.core.models import EMPTY_METADATA, NO_METADATA, Metadata
-from queueing.storage.mongodb.connection import Connection
+from queueing.storage.mongodb.connection import BY_ID, Connection
 from queueing.storage.mongodb.keys import Document, QueueKey
 
 PATIENCE_SECONDS: Final = 1.0
@@ -191,6 +191,7 @@ class Ledgers:
                 change,
                 projection=NO_DOCUMENT,
                 return_document=ReturnDocument.BEFORE if before else ReturnDocument.AFTER,
+                hint=BY_ID,
             )
         )
         return Ledger.of(found) if found else None

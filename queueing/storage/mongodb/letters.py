@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from queueing.core.models import DeadLetter, request_token
 from queueing.storage.contract import BURIAL_SECONDS, DEAD_LETTERS_PER_STEP
 from queueing.storage.mongodb.appending import Appending, InTheWay, attempts
-from queueing.storage.mongodb.connection import Connection
+from queueing.storage.mongodb.connection import BY_ID, Connection
 from queueing.storage.mongodb.free import FreeMessages
+from queueing.storage.mongodb.indexes import HOLDER, SERVICE
 from queueing.storage.mongodb.keys import BURIAL, DEAD, POPPED, Document, QueueKey
 from queueing.storage.mongodb.ledger import Busy, Ledger, Ledgers, WasVoided
 from queueing.storage.mongodb.records import SHOWN, accepted, exists, letter_of, sweep_at
@@ -32,6 +33,7 @@ class Letters:
             SHOWN,
             sort=[("due", 1), ("seq", 1)],
             limit=DEAD_LETTERS_PER_STEP,
+            hint=SERVICE,
         )
         # One that was just put aside may be there twice.
         return list({one["c"]: letter_of(one, now) for one in found}.values())
@@ -40,7 +42,7 @@ class Letters:
         if not burials:
             return
         match = key.all(c={"$in": list(burials)}, s=DEAD)
-        self._connection.again(lambda: self._connection.documents.delete_many(match))
+        self._connection.delete(match, HOLDER)
 
     def accept(self, key: QueueKey, letters: Sequence[DeadLetter], now: float) -> None:
         """As one post: burials and messages under one reservation."""
@@ -115,7 +117,10 @@ class Letters:
             rest = {name: value for name, value in document.items() if name != "_id"}
             self._connection.again(
                 lambda: self._connection.documents.update_one(
-                    key.one(aside), {"$setOnInsert": _without_key(rest)}, upsert=True
+                    key.one(aside),
+                    {"$setOnInsert": _without_key(rest)},
+                    upsert=True,
+                    hint=BY_ID,
                 )
             )
         self._free.discard(key, [document["_id"]], seq=document["seq"], s=document["s"])

@@ -19,7 +19,7 @@ from queueing.core.models import (
     Stats,
 )
 from queueing.storage.contract import RETRY_SECONDS, MessageStore
-from queueing.storage.mongodb.connection import Connection
+from queueing.storage.mongodb.connection import BY_ID, Connection
 from queueing.storage.mongodb.free import IN_ORDER_OF_SEQUENCE, FreeMessages
 from queueing.storage.mongodb.indexes import SEQUENCE, SERVICE
 from queueing.storage.mongodb.keys import (
@@ -184,16 +184,15 @@ class MongoMessages(MessageStore):
                 return Stats(0, 0)
             there = key.all(s={"$in": LIVE}, exp={"$gt": now}) | within(bounds)
             held = key.all(s=CLAIMED, due={"$gt": now}, exp={"$gt": now}) | within(bounds)
-            total = self._count(there)
-            claimed = min(self._count(held), total) if total else 0
+            total = self._connection.count(there, SEQUENCE)
+            claimed = min(self._connection.count(held, SERVICE), total) if total else 0
             ends = [self._end(there, direction, now) for direction in (1, -1)] if total else []
         return Stats(total - claimed, claimed, *ends)
 
-    def _count(self, match: Document) -> int:
-        return self._connection.again(lambda: self._connection.documents.count_documents(match))
-
     def _end(self, match: Document, direction: int, now: float) -> Milestone | None:
-        found = self._connection.some(match, {"at": 1}, sort=[("seq", direction)], limit=1)
+        found = self._connection.some(
+            match, {"at": 1}, sort=[("seq", direction)], limit=1, hint=SEQUENCE
+        )
         return Milestone(message_id(found[0]["_id"]), found[0]["at"]) if found else None
 
     # Deleting
@@ -208,8 +207,7 @@ class MongoMessages(MessageStore):
         else:
             match |= {"s": CLAIMED, "c": claim_id if is_id(claim_id) else "", "due": {"$gt": now}}
         with self._connection.verb():
-            deleted = self._connection.again(lambda: self._connection.documents.delete_one(match))
-            if not deleted.deleted_count:
+            if not self._connection.delete(match):
                 self._refuse(key, id, claim_id, now)
 
     def _refuse(self, key: QueueKey, id: str, claim_id: str | None, now: float) -> None:
@@ -251,7 +249,7 @@ class MongoMessages(MessageStore):
                 # time of another node that has taken it again. By sequence, so not what is new.
                 states = {"$in": [DEAD, *LIVE]}
                 match = key.some(held, s=states, seq={"$in": list(held.values())})
-            self._connection.again(lambda: self._connection.documents.delete_many(match))
+            self._connection.delete(match)
 
     def _held_by(
         self, key: QueueKey, wanted: Sequence[str], claim_ids: Sequence[str], now: float
@@ -304,7 +302,7 @@ class MongoMessages(MessageStore):
         for one in free:
             by_fence.setdefault(one["f"], []).append(one["_id"])
         updates = [
-            UpdateMany(key.some(ids, s=FREE, f=fence), {"$set": gone})
+            UpdateMany(key.some(ids, s=FREE, f=fence), {"$set": gone}, hint=BY_ID)
             for fence, ids in by_fence.items()
         ]
         sent = 0
@@ -317,7 +315,9 @@ class MongoMessages(MessageStore):
         return self._connection.again(step) == len(free) and sent == 1
 
     def _popped_documents(self, key: QueueKey, token: str) -> list[Document]:
-        return self._connection.some(key.all(s=POPPED, due=token), SHOWN, sort=IN_ORDER_OF_SEQUENCE)
+        return self._connection.some(
+            key.all(s=POPPED, due=token), SHOWN, sort=IN_ORDER_OF_SEQUENCE, hint=SERVICE
+        )
 
     def _popped(self, key: QueueKey, token: str, now: float) -> list[Message]:
         found = self._popped_documents(key, token)
@@ -330,9 +330,7 @@ class MongoMessages(MessageStore):
             if not ledger.alive:
                 return
             floor = {"$max": {"floor": ledger.last}, "$set": {"chore": now}}
-            self._connection.again(
-                lambda: self._connection.documents.update_one(key.itself(), floor)
-            )
+            self._connection.update(key.itself(), floor)
             self._sweeping.empty(key, ledger.last)
 
     # Dead letters

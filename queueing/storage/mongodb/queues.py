@@ -8,7 +8,8 @@ from queueing.core.errors import MetadataChanged, QueueNotFound
 from queueing.core.models import EMPTY_METADATA, Metadata, QueueEntry, QueueRef, metadata_version
 from queueing.storage.contract import QueueStore
 from queueing.storage.mongodb.connection import Connection
-from queueing.storage.mongodb.keys import Document, QueueKey
+from queueing.storage.mongodb.indexes import NAMES
+from queueing.storage.mongodb.keys import QueueKey
 from queueing.storage.mongodb.ledger import CHANGES_REMEMBERED, Ledgers, blank
 from queueing.storage.mongodb.sweeping import Sweeping
 
@@ -32,7 +33,9 @@ class MongoQueues(QueueStore):
         with self._connection.verb():
             if self._ledgers.insert(blank(key) | made):
                 return True
-            if self._changed(key.itself(alive=False, born={"$ne": token}), {"$set": made}):
+            if self._connection.update(
+                key.itself(alive=False, born={"$ne": token}), {"$set": made}
+            ):
                 return True
             return self._ledgers.read(key).born == token  # done already
 
@@ -50,7 +53,7 @@ class MongoQueues(QueueStore):
         }
         match = key.itself(alive=True, version=expected, changes={"$ne": token})
         with self._connection.verb():
-            if self._changed(match, change):
+            if self._connection.update(match, change):
                 return
             found = self._connection.one(key.itself(alive=True), {"changes": 1})
             if found is None:
@@ -78,7 +81,7 @@ class MongoQueues(QueueStore):
                     "gone": now,
                     "chore": now,
                 }
-                if self._changed(match, {"$set": gone}):
+                if self._connection.update(match, {"$set": gone}):
                     break
             self._sweeping.empty(key, ledger.last)
 
@@ -89,16 +92,11 @@ class MongoQueues(QueueStore):
                 METADATA | {"q": 1},
                 sort=[("q", 1)],
                 limit=limit,
+                hint=NAMES,
             )
         return [QueueEntry(one["q"], Metadata(one["doc"], one["version"])) for one in found]
 
     def count(self, project: str) -> int:
         match = {"alive": True, "p": project}
         with self._connection.verb():
-            return self._connection.again(lambda: self._connection.documents.count_documents(match))
-
-    def _changed(self, match: Document, change: Document) -> bool:
-        changed = self._connection.again(
-            lambda: self._connection.documents.update_one(match, change)
-        )
-        return changed.matched_count == 1
+            return self._connection.count(match, NAMES)

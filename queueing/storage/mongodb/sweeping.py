@@ -56,7 +56,7 @@ class Sweeping:
         old = [entry["t"] for entry in document["void"] if entry["at"] + VOID_SECONDS <= now]
         if not ledger.alive and _may_go(document, now):
             match |= {"alive": False, "last": ledger.last, "fence": ledger.fence}
-            self._connection.again(lambda: self._connection.documents.delete_one(match))
+            self._connection.delete(match)
             return swept
         later = [entry["at"] + VOID_SECONDS for entry in document["void"] if entry["t"] not in old]
         if not ledger.alive:
@@ -64,7 +64,7 @@ class Sweeping:
         change: Document = {"$set": {"chore": min(later)}} if later else {"$unset": {"chore": ""}}
         if old:
             change["$pull"] = {"void": {"t": {"$in": old}}}
-        self._connection.again(lambda: self._connection.documents.update_one(match, change))
+        self._connection.update(match, change)
         return swept
 
     def _delete(self, match: Mapping[str, Any], limit: int) -> int:
@@ -73,8 +73,7 @@ class Sweeping:
         if not found:
             return 0
         still = {**match, "_id": {"$in": [document["_id"] for document in found]}}
-        deleted = self._connection.again(lambda: self._connection.documents.delete_many(still))
-        return deleted.deleted_count
+        return self._connection.delete(still)
 
 
 def _may_go(document: Document, now: float) -> bool:
