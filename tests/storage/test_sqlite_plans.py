@@ -27,8 +27,6 @@ MODULES = [places, posting, messages, claims, dead_letters, queues, sweeping]
 SCANS = {
     ("places", "NEW_NUMBERS"): {"store"},  # one row
     ("sweeping", "ABANDONED"): {"abandoned"},  # the first row
-    ("messages", "OLDEST"): {"p"},  # one of three rows, one from each pile
-    ("messages", "NEWEST"): {"p"},
 }
 """What may be read from its start, by module and name of the statement."""
 
@@ -37,9 +35,6 @@ SORTS = {
     ("messages", "PAGE_OF_DUE"),
     # The messages of one claim.
     ("claims", "HELD"),
-    # One row of each pile.
-    ("messages", "OLDEST"),
-    ("messages", "NEWEST"),
 }
 
 

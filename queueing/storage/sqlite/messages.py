@@ -97,25 +97,19 @@ COUNTS: Final = f"""
 """
 
 
-def _milestone(direction: str) -> str:
-    piles = " UNION ALL ".join(
-        f"""
-        SELECT * FROM (
-            SELECT sequence, number FROM places
-            WHERE generation = ?2 AND pile = {pile} AND +expires_at > ?1
-            ORDER BY sequence {direction} LIMIT 1
-        )"""
-        for pile in (CLAIMED, DELAYED, FREE)
-    )
-    return f"""
-        SELECT m.id, m.posted_at FROM ({piles} ORDER BY sequence {direction} LIMIT 1) p
-        CROSS JOIN messages m ON m.number = p.number
-    """
+# The first and the last of each pile.
+ENDS: Final = " UNION ALL ".join(
+    f"""
+    SELECT * FROM (
+        SELECT sequence, number FROM places
+        WHERE generation = ?2 AND pile = {pile} AND +expires_at > ?1
+        ORDER BY sequence {direction} LIMIT 1
+    )"""
+    for pile in (CLAIMED, DELAYED, FREE)
+    for direction in ("ASC", "DESC")
+)
 
-
-OLDEST: Final = _milestone("ASC")
-
-NEWEST: Final = _milestone("DESC")
+MILESTONE: Final = "SELECT id, posted_at FROM messages WHERE number = ?"
 
 LIVE_CLAIM: Final = """
     SELECT 1 FROM claims WHERE queue = ? AND id = ? AND ends_at > ?
@@ -252,14 +246,14 @@ class SQLiteMessages(MessageStore):
                 return Stats(0, 0)
             generation, _, backlog = row
             total, claimed = db.execute(COUNTS, (now, generation)).fetchone()
-            ends = [
-                Milestone._make(db.execute(end, (now, generation)).fetchone())
-                for end in (OLDEST, NEWEST)
-                if total
+            ends = db.execute(ENDS, (now, generation)).fetchall() if total else []
+            milestones = [
+                Milestone._make(db.execute(MILESTONE, (number,)).fetchone())
+                for _, number in ([min(ends), max(ends)] if ends else [])
             ]
         if backlog:
             self._tidy(queue, now)
-        return Stats(total - claimed, claimed, *ends)
+        return Stats(total - claimed, claimed, *milestones)
 
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
         with self._connection.read(brief=True) as db:

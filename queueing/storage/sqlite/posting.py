@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from queueing.core.errors import IdempotencyKeyReused, StorageUnavailable
@@ -41,13 +42,11 @@ SWEEP_SOONER: Final = f"""
 
 NEW_MESSAGE: Final = """
     INSERT INTO messages (number, generation, sequence, id, posted_at, client_id, checksum, body)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 
 NEW_PLACE: Final = """
     INSERT INTO places (generation, pile, sequence, number, expires_at, ttl, claim_count, due_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 
 NUMBERS: Final = "SELECT number, generation, id FROM messages WHERE number BETWEEN ? AND ?"
 
@@ -61,6 +60,10 @@ REMEMBER_KEY: Final = """
         (project, name, key, digest, token, messages, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+
+
+MORE_ROWS: Final = ", (?, ?, ?, ?, ?, ?, ?, ?)" * 9
+"""Makes either of both insert ten rows at once."""
 
 
 class AlreadyThere(Exception):
@@ -173,10 +176,18 @@ def append(
         places.append((generation, pile, sequence, number, expires_at, ttl, claim_count, due_at))
         if soonest is None or expires_at < soonest:
             soonest = expires_at
-    db.executemany(NEW_MESSAGE, messages)
-    db.executemany(NEW_PLACE, places)
+    _insert(db, NEW_MESSAGE, messages)
+    _insert(db, NEW_PLACE, places)
     if soonest != sweep_at:
         db.execute(SWEEP_SOONER, (soonest, generation))
+
+
+def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    tens = len(rows) - len(rows) % 10
+    for start in range(0, tens, 10):
+        ten = chain.from_iterable(rows[start : start + 10])
+        db.execute(statement + MORE_ROWS, list(ten))
+    db.executemany(statement, rows[tens:])
 
 
 def _vacant_numbers(db: sqlite3.Connection, generation: int, ids: Sequence[str]) -> list[int]:
