@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from queueing.core.models import QueueRef
@@ -48,10 +49,7 @@ class QueueKey(NamedTuple):
 
     @classmethod
     def of(cls, queue: QueueRef) -> QueueKey:
-        project = queue.project.encode()
-        whole = b"%d:%b%b" % (len(project), project, queue.name.encode())
-        digest = hashlib.blake2b(whole, digest_size=12).digest()
-        return cls(queue.project, queue.name, base64.urlsafe_b64encode(digest).decode())
+        return _key(queue)
 
     @property
     def ref(self) -> QueueRef:
@@ -89,6 +87,14 @@ class QueueKey(NamedTuple):
     def all(self, **more: Any) -> Document:
         """A filter for whatever of the queue fits; the state first, as most documents differ there."""
         return {**more, "q": self.name, "p": self.project}
+
+
+@lru_cache(maxsize=4096)
+def _key(queue: QueueRef) -> QueueKey:
+    project = queue.project.encode()
+    whole = b"%d:%b%b" % (len(project), project, queue.name.encode())
+    digest = hashlib.blake2b(whole, digest_size=12).digest()
+    return QueueKey(queue.project, queue.name, base64.urlsafe_b64encode(digest).decode())
 
 
 def is_id(text: str) -> bool:
