@@ -54,11 +54,13 @@ LOOK: Final = f"""
         EXISTS (
             SELECT 1 FROM places INDEXED BY waiting WHERE generation = q.generation AND due_at <= ?3
             LIMIT 1 OFFSET {BACKLOG}
-        ) OR EXISTS (
+        ) OR l.sweep_at <= ?3 AND EXISTS (
             SELECT 1 FROM places INDEXED BY expiring
             WHERE generation = q.generation AND expires_at <= ?3 LIMIT 1 OFFSET {BACKLOG}
         )
-    FROM queues q WHERE q.project = ?1 AND q.name = ?2
+    FROM queues q CROSS JOIN places l
+        ON l.generation = q.generation AND l.pile = {LEDGER} AND l.sequence = 0
+    WHERE q.project = ?1 AND q.name = ?2
 """
 
 # Of one pile in order; ?5 is whom to hide, NULL nobody.
@@ -85,17 +87,19 @@ OLDEST_FREE: Final = f"""
 """
 
 COUNTS: Final = f"""
-    SELECT
-        l.total - (
-            SELECT count(*) FROM places INDEXED BY expiring WHERE generation = ?2 AND expires_at <= ?1
-        ),
-        l.claimed - (
+    SELECT q.generation, l.total, l.claimed,
+        CASE WHEN l.sweep_at <= ?3 THEN (
+            SELECT count(*) FROM places INDEXED BY expiring
+            WHERE generation = q.generation AND expires_at <= ?3
+        ) ELSE 0 END,
+        (
             SELECT count(*) FROM places INDEXED BY waiting
-            WHERE generation = ?2 AND due_at <= ?1 AND pile = {CLAIMED}
+            WHERE generation = q.generation AND due_at <= ?3 AND pile = {CLAIMED}
         )
-    FROM places l WHERE l.generation = ?2 AND l.pile = {LEDGER} AND l.sequence = 0
+    FROM queues q CROSS JOIN places l
+        ON l.generation = q.generation AND l.pile = {LEDGER} AND l.sequence = 0
+    WHERE q.project = ?1 AND q.name = ?2
 """
-
 
 # The first and the last of each pile.
 ENDS: Final = " UNION ALL ".join(
@@ -241,17 +245,19 @@ class SQLiteMessages(MessageStore):
 
     def stats(self, queue: QueueRef, *, now: float) -> Stats:
         with self._connection.read(brief=True, whole=True) as db:
-            row = db.execute(LOOK, (*queue, now)).fetchone()
+            row = db.execute(COUNTS, (*queue, now)).fetchone()
             if row is None:
                 return Stats(0, 0)
-            generation, _, backlog = row
-            total, claimed = db.execute(COUNTS, (now, generation)).fetchone()
+            generation, total, claimed, expired, ended = row
+            # What is expired is under no live claim: a claim keeps its messages alive.
+            total -= expired
+            claimed -= ended
             ends = db.execute(ENDS, (now, generation)).fetchall() if total else []
             milestones = [
                 Milestone._make(db.execute(MILESTONE, (number,)).fetchone())
                 for _, number in ([min(ends), max(ends)] if ends else [])
             ]
-        if backlog:
+        if expired > BACKLOG or ended > BACKLOG:
             self._tidy(queue, now)
         return Stats(total - claimed, claimed, *milestones)
 
