@@ -24,8 +24,8 @@ from queueing.storage.sqlite.schema import prepare
 from queueing.storage.sqlite.turns import Turns
 from queueing.storage.sqlite.uri import Location, read
 
-OLDEST = (3, 35, 0)
-"""The first version with RETURNING."""
+OLDEST = (3, 38, 0)
+"""The first version that always has JSON functions; RETURNING came before."""
 
 PROMISES = {
     "full": "What is acknowledged is on the disk, and survives a crash of the machine.",

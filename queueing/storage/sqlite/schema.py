@@ -40,13 +40,22 @@ def prepare(
     if found == 0:
         # Only a file without pages can choose how it gives space back.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(db, name)
         script = files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
         _run(db, script, version)
         return
-    db.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(db, name)
     for older in range(found, version):
         _run(db, migrations[older], older + 1)
+
+
+def _write_ahead(db: sqlite3.Connection, name: str) -> None:
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise SetupError(
+            f"storage: {name}: the file system does not let processes share memory, which a "
+            "write-ahead log needs: expected a local disk"
+        )
 
 
 def _version(db: sqlite3.Connection, name: str) -> int:
