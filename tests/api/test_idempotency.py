@@ -120,11 +120,14 @@ def test_a_refused_post_leaves_its_key_unused(api: Api) -> None:
 
 def test_a_repeat_is_answered_whatever_the_settings_are_now(api: Api) -> None:
     first = success(post(api, "k"), 201)
-    change = {"op": "add", "path": "/metadata/_default_message_ttl", "value": 77}
-    success(api.change("q", [change]))
+    for key, value in (("_default_message_ttl", 77), ("_max_messages_post_size", 1)):
+        change = {"op": "add", "path": f"/metadata/{key}", "value": value}
+        success(api.change("q", [change]))
     again = post(api, "k")
     assert success(again, 201) == first
     assert replayed(again)
+    refused(post(api, "new"), 400, API)
+    refused(post(api, "k", POST + b" "), 422, "Idempotency key reused")
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * 256, b"a b", b"\xc3\xbc", b"\xff", b"a\tb"])
