@@ -20,7 +20,8 @@ so order is exact unless more than that became due at once since anybody claimed
 It grows strictly within its queue, also across deleting and re-creating it as far as `now` grows,
 and it becomes visible in order: a reader who has seen a sequence will never see a smaller one
 appear later. Fences are numbers of the same kind, per queue, apart from sequences. A queue that is
-made may begin at a higher number, so that a store need not remember each queue that is gone.
+made may begin at a higher number, so that a store need not remember each queue that is gone; and a
+claim that took nothing may have used up a fence.
 
 *Retries.* `token` names the request (`models.request_token`). A verb that is done again with its
 token within a minute answers as at first and changes nothing: drivers whose engine may have done
@@ -232,8 +233,9 @@ class ClaimStore(ABC):
         With `terms.dead_letter`: a free message whose claim count has reached `max_claims` is
         buried instead: it leaves the queue and lies on the queue's dead pile from then on (its
         lifetime becomes the rule's, if that has one, counted from `now`; a pile does not stop it),
-        and the step goes on to the next, burying at most `DEAD_LETTERS_PER_STEP`. The count of
-        every message claimed under such a rule grows by one; without a rule it stays.
+        and the step goes on to the next, burying at most `DEAD_LETTERS_PER_STEP`, and nothing behind
+        what it claims last when the claim is full. The count of every message claimed under such
+        a rule grows by one; without a rule it stays.
 
         A message that would expire before the claim does lives until `now + ttl + grace`
         from now on, and that sum becomes its `ttl`.

@@ -5,14 +5,15 @@ claim"), so each makes sense whatever was left out before it. Commands have weig
 what can go wrong needs messages and claims to be there. A conversation that fails is told again in
 ever shorter form, as long as it fails (`shortest`).
 
-Ids come from tokens that the machine gives to both, sequences and fences from its clock, so answers
-are compared as they are. Only the names of burials are each store's own.
+Ids come from tokens that the machine gives to both, sequences from its clock, so answers are compared
+as they are. Only fences and the names of burials are each store's own.
 """
 
 from __future__ import annotations
 
-import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
+from difflib import unified_diff
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
@@ -188,6 +189,7 @@ class Machine:
         self.projects = [f"machine-{uuid4()}" for _ in range(2)]
         self.ids: list[str] = ["absent"]
         self.claims: list[str] = ["absent"]
+        self.fences: dict[QueueRef, dict[str, int]] = {}
         self.sequences: list[int] = [0]
         self.letters: list[tuple[str, list[DeadLetter], list[DeadLetter]]] = []
         self.last_post: tuple[float, Ask] | None = None
@@ -202,10 +204,10 @@ class Machine:
             self.look_at_claims(where)
 
     def look_at_claims(self, where: Where) -> None:
-        ref, now = self.at(where), self.clock.now()
+        ref = self.at(where)
         self.both(lambda s: s.queues.fetch(ref))
         for claim in dict.fromkeys(self.claims):
-            self.both(functools.partial(look_up, ref, claim, now))
+            self.look_up(where, claim)
 
     # Comparing
 
@@ -214,7 +216,8 @@ class Machine:
         expected = outcome(ask, self.model)
         actual = outcome(ask, self.opened.storage)
         if actual != expected:
-            raise Different(f"\nexpected {expected}\nbut got  {actual}\n")
+            told = [lines(answer) for answer in (expected, actual)]
+            raise Different("\n".join(unified_diff(*told, "expected", "got", n=2, lineterm="")))
         return expected
 
     def change(self, where: Where, ask: Ask, again: bool = False) -> Any:
@@ -242,6 +245,20 @@ class Machine:
                 now=now,
             )
         )
+
+    def look_up(self, where: Where, claim_id: str) -> None:
+        ref, now = self.at(where), self.clock.now()
+        self.both(lambda s: self.unfenced(ref, s, s.claims.get(ref, claim_id, now=now)))
+
+    def unfenced(self, ref: QueueRef, storage: Storage, claim: Claim) -> Claim:
+        """Without its fence, which a driver may choose higher than the model; but it must grow."""
+        if storage is not self.model:
+            given = self.fences.setdefault(ref, {})
+            least = max([int(claim.claimed_at * 1_000_000), *(n + 1 for n in given.values())])
+            fence = given.setdefault(claim.id, max(claim.fence, least))
+            if claim.fence != fence:
+                raise Different(f"expected a fence of {fence}, got {claim.fence}")
+        return claim._replace(fence=0)
 
     # Choosing
 
@@ -546,7 +563,7 @@ class Machine:
 
         def ask(storage: Storage) -> Claimed:
             claim, letters = storage.claims.claim(ref, terms, token=token, version=version, now=now)
-            return Claimed(claim, tuple(unnamed(letters)))
+            return Claimed(claim and self.unfenced(ref, storage, claim), tuple(unnamed(letters)))
 
         self.change(where, ask, again)
         self.claims.append(token)
@@ -555,7 +572,7 @@ class Machine:
     def get_claim(self, where: Where, pick: int) -> None:
         where = self.where_claims_are(where, pick)
         id = self.claim_of(where, pick)
-        self.both(lambda s: s.claims.get(self.at(where), id, now=self.clock.now()))
+        self.look_up(where, id)
 
     @command(2, where=WHERE, pick=PICK, ttl=CLAIM_TTL, grace=GRACE)
     def renew(self, where: Where, pick: int, ttl: int, grace: int) -> None:
@@ -646,10 +663,6 @@ def converse(opened: Opened, seed: int, length: int) -> None:
     raise AssertionError(f"seed {seed} (watchful: {watchful}):\n  {told}\n{error!r}") from error
 
 
-def look_up(ref: QueueRef, claim_id: str, now: float, storage: Storage) -> Claim:
-    return storage.claims.get(ref, claim_id, now=now)
-
-
 def outcome(ask: Ask, storage: Storage) -> tuple[Any, ...]:
     """An answer or an error, so that they can be compared."""
     try:
@@ -658,6 +671,13 @@ def outcome(ask: Ask, storage: Storage) -> tuple[Any, ...]:
         return "StaleSettings", stale.current
     except QueueingError as error:
         return type(error).__name__, None
+
+
+def lines(answer: Any) -> list[str]:
+    """A line for each thing in an answer, so that those that differ can be shown."""
+    return re.sub(
+        r"(?=\b(Message|DeadLetter|Claim|QueueEntry|Milestone)\()", "\n", repr(answer)
+    ).split("\n")
 
 
 def unnamed(letters: Sequence[DeadLetter]) -> list[DeadLetter]:

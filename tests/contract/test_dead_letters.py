@@ -144,10 +144,26 @@ def test_a_claim_goes_on_to_the_next_messages_until_its_limit(q: Subject) -> Non
 def test_a_claim_buries_nothing_behind_what_fills_its_limit(q: Subject) -> None:
     q.post(b"fresh")
     fresh = q.take()
-    exhaust(q, b"x")
+    exhaust(q, b"behind")
     q.release(fresh.id)
     assert q.claim(1, rule=ONCE).dead_letters == ()
     assert q.counts() == (1, 1)
+
+
+def test_a_claim_buries_what_lies_before_but_nothing_behind_what_fills_its_limit(
+    q: Subject,
+) -> None:
+    exhaust(q, b"before")
+    before = q.take()
+    q.post(b"fresh")
+    fresh = q.take()
+    exhaust(q, b"behind", b"far behind")
+    q.release(before.id)
+    q.release(fresh.id)
+    claimed = q.claim(1, rule=ONCE)
+    assert claimed.claim and bodies(claimed.claim.messages) == [b"fresh"]
+    assert [letter.message.body for letter in claimed.dead_letters] == [b"before"]
+    assert bodies(q.page()) == [b"behind", b"far behind"]
 
 
 def test_a_step_buries_only_so_many_and_the_next_goes_on(q: Subject) -> None:
