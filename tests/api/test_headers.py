@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 
+from queueing.config import Settings
 from tests.support.http import (
     BODY,
     FORM_TYPE,
@@ -21,6 +23,8 @@ from tests.support.http import (
     request_bytes,
     success,
 )
+from tests.support.node import Node
+from tests.support.stores import Place, Store
 
 ONE_STORE = True
 
@@ -268,3 +272,56 @@ def test_errors_are_json_objects_with_title_and_description(api: Api) -> None:
     error = json.loads(answer.content)
     assert error.keys() == {"title", "description"}
     assert all(isinstance(value, str) and value for value in error.values())
+
+
+@pytest.mark.parametrize("given", ["a", "trace-1/2:3", "req_~.+=@", "x" * 128])
+def test_a_sane_request_id_is_given_back(api: Api, given: str) -> None:
+    answer = api.get("/v2/queues", headers={"X-Request-ID": given})
+    assert answer.headers["X-Request-ID"] == given
+    assert REQUEST_ID.fullmatch(answer.headers["X-OpenStack-Request-ID"])
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a;b", "<b>", '"', b"\xff", "a,b"])
+def test_an_insane_request_id_is_not(api: Api, given: str | bytes) -> None:
+    answer = api.get("/v2/queues", headers={"X-Request-ID": given})
+    assert answer.status_code == 200
+    assert answer.headers["X-Request-ID"] == answer.headers["X-OpenStack-Request-ID"]
+
+
+def test_other_origins_are_only_welcome_if_configured(
+    api: Api, node_with: Callable[..., Node]
+) -> None:
+    page = {"Origin": "https://page.test"}
+    ask = {**page, "Access-Control-Request-Method": "POST"}
+    for answer in (api.get("/v2/queues", headers=page), api.options("/v2/queues", headers=ask)):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+    welcoming = node_with(cors_allowed_origins=("https://page.test",)).api()
+    answer = welcoming.get("/v2/queues", headers=page)
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://page.test"
+    answer = welcoming.get("/v2/queues", headers={"Origin": "https://other.test"})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    nameless = {"Client-ID": None, "X-Project-ID": None}
+    preflight = welcoming.options("/v2/queues/q/messages", headers={**ask, **nameless})
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://page.test"
+    allowed = preflight.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert {"client-id", "x-project-id", "content-type"} <= set(allowed)
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+
+
+def test_links_do_not_name_the_place_where_the_service_is_mounted(
+    served_store: Store, fresh_place: Callable[[], Place]
+) -> None:
+    storage = served_store.open(fresh_place())
+    with Node(Settings(), storage, mounted_at="/mounted") as node:
+        api = node.api()
+        assert api.put("/mounted/v2/queues/q").headers["Location"] == "/v2/queues/q"
+        posted = api.post("/mounted/v2/queues/q/messages", body=MESSAGES)
+        [href] = success(posted, 201)["resources"]
+        assert href.startswith("/v2/queues/q/messages/")
+        assert posted.headers["Location"].startswith("/v2/queues/q/messages?ids=")
+        for path in ("/v2/queues", "/v2/queues/q/messages?echo=true"):
+            listing = success(api.get(f"/mounted{path}"))
+            assert listing["links"][0]["href"].startswith(path.partition("?")[0])
+        claimed = api.post("/mounted/v2/queues/q/claims")
+        assert claimed.headers["Location"].startswith("/v2/queues/q/claims/")

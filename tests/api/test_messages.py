@@ -39,6 +39,15 @@ def test_posting_answers_with_the_places_of_the_messages(api: Api) -> None:
     ]
 
 
+def test_the_location_of_a_long_post_is_the_collection(api: Api) -> None:
+    """Thousands of ids make a header that clients and proxies do not take."""
+    for count in (100, 101):
+        answer = api.post("/v2/queues/q/messages", json={"messages": [{"body": 0}] * count})
+        ids = [href.rsplit("/", 1)[1] for href in success(answer, 201)["resources"]]
+        listed = f"?ids={','.join(ids)}" if count == 100 else ""
+        assert answer.headers["Location"] == f"/v2/queues/q/messages{listed}"
+
+
 @pytest.mark.parametrize(
     "body", [None, True, False, 0, 1.5, "", "text", [], {}, [None], {"a": {"b": [1, "ü"]}}]
 )

@@ -111,3 +111,14 @@ def test_a_store_that_is_away_is_said_so_and_nothing_is_stored(
     other.close()
     assert api.queue_names() == ["q"]
     assert api.claim("q").bodies == [1]
+
+
+def test_ping_tells_whether_the_store_answers(own_node: Node) -> None:
+    api = own_node.api()
+    empty(api.get("/v2/ping"))
+    own_node.storage.close()
+    assert api.get("/v2/ping").status_code == 503
+    empty(api.head("/v2/ping"))
+    answer = api.get("/v2/queues")
+    refused(answer, 503, "Service temporarily unavailable")
+    assert int(answer.headers["Retry-After"]) > 0

@@ -22,12 +22,13 @@ from tests.support.http import Api, connect
 class Node:
     """Serves until it is closed, with a thread per request. Closes the store that it was given."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, storage: Storage, *, mounted_at: str = "") -> None:
         self.clock = ManualClock()
         self.storage = storage
         self._node = build(settings, storage=storage, clock=self.clock)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.set_app(self._node.app)
+        self._server.base_environ["SCRIPT_NAME"] = mounted_at
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         )
@@ -71,6 +72,7 @@ class _Handler(WSGIRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             return
         environ = self.get_environ()
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(environ["SCRIPT_NAME"])
         # Read to its end: closing a connection with unread bytes in it loses the answer.
         body = BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
         handler = ServerHandler(body, self.wfile, self.get_stderr(), environ, multithread=True)
