@@ -29,8 +29,12 @@ Synchronous = Literal["full", "normal"]
 CHECKPOINT_PAGES: Final = 4000
 """How long the write-ahead log gets: 16 MB; as many pages as one table of its index holds."""
 
-CACHE_KIBIBYTES: Final = 8192
-"""Most that one connection keeps of the file, whatever its size."""
+LOG_BYTES: Final = 64 << 20
+"""What is left of the log's file when it has been longer than that."""
+
+WRITER_CACHE: Final = 8192
+READER_CACHE: Final = 2048
+"""Most that a connection keeps of the file, whatever its size; KiB."""
 
 IDLE_READERS: Final = 16
 """Reading connections kept open while nobody reads."""
@@ -167,15 +171,17 @@ class Connection:
         self.check_file()
         db = connect(self.path, self.timeout_seconds)
         db.execute(f"PRAGMA synchronous = {self.synchronous}")
-        db.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute(
             "PRAGMA secure_delete = FAST"
         )  # deleted bodies are overwritten where that is free
         if read_only:
+            db.execute(f"PRAGMA cache_size = -{READER_CACHE}")
             db.execute("PRAGMA query_only = ON")
         else:
+            db.execute(f"PRAGMA cache_size = -{WRITER_CACHE}")
             db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         return db
 
 

@@ -65,11 +65,11 @@ def collect(connection: Connection, *, now: float, limit: int) -> int:
         chunk = min(limit - swept, SWEEP_PER_STEP)
         with connection.step() as db:
             done = _collect(db, now, chunk)
+            if done < chunk:
+                _give_back_pages(db)
         swept += done
         if done < chunk:
             break
-    with connection.step() as db:
-        _give_back_pages(db)
     return swept
 
 
