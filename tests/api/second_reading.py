@@ -155,7 +155,7 @@ def put(body: bytes) -> Verdict:
     ):
         return {API}, 0
     flag, flavor = document.get("_enable_encrypt_messages"), document.get("_flavor")
-    if flag not in (None, False) or (isinstance(flag, int) and not isinstance(flag, bool)):
+    if flag is not None and flag is not False:  # `in` would let 0 and -0.0 pass
         return {API}, 0
     return ({API} if flavor is not None and not isinstance(flavor, str) else set()), 0
 
