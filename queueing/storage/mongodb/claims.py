@@ -215,7 +215,7 @@ class Step:
             self._connection.delete(match)
 
     def _split(self, free: list[Document]) -> tuple[list[Document], list[Document]]:
-        """What to take and what to bury, in order, until there is no room for either."""
+        """What to take and what to bury, in order, until there is no room for one of them."""
         rule = self._terms.dead_letter
         room = self._terms.limit - len(self._taken)
         if rule is None:
@@ -223,9 +223,9 @@ class Step:
         take: list[Document] = []
         bury: list[Document] = []
         for document in free:
+            if len(take) == room:
+                break
             if document["n"] < rule.max_claims:
-                if len(take) == room:
-                    break
                 take.append(document)
             else:
                 if self.buried + len(bury) == DEAD_LETTERS_PER_STEP:
