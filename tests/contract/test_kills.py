@@ -18,7 +18,7 @@ KILLS = 100
 AT_ONCE = 4
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_a_hundred_killed_processes_break_no_promise(
     storage: Storage, storage_uri: str, project: str
 ) -> None:

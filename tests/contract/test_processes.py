@@ -31,7 +31,7 @@ def rest(storage: Storage, queue: QueueRef) -> list[Event]:
     return list(told.values())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_processes_that_post_claim_pop_and_read_break_no_promise(
     storage: Storage, storage_uri: str, project: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_processes_that_post_claim_pop_and_read_break_no_promise(
     assert history[-1].messages == ()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_readers_who_follow_markers_see_every_message_of_many_posters_once(
     storage: Storage, storage_uri: str, project: str
 ) -> None:
