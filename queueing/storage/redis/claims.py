@@ -30,10 +30,11 @@ class RedisClaims(ClaimStore):
             most = (rule.max_claims, rule.target.encode("utf-8", "surrogatepass"), ttl)
         arguments = (repr(now), int(now * 1_000_000), pack_id(token), token, version, keys.ref)
         asked = (terms.limit, terms.ttl, terms.grace, *most)
-        while True:
+        answer: Any = [b"again"]
+        rounds = self._connection.rounds()
+        while answer[0] == b"again":
+            next(rounds)
             answer = self._connection.write(CLAIM, keys, *arguments, *asked, keys=ended)
-            if answer[0] != b"again":
-                break
         if answer[0] == b"stale":
             raise StaleSettings(Metadata(answer[1], answer[2].decode()))
         if answer[0] == b"none":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from queueing.core.errors import StorageUnavailable
 from queueing.storage.redis.errors import FAILURES
 from queueing.storage.redis.keys import Namespace, QueueKeys
 from queueing.storage.redis.requests import Command, Policy, Request, exchange
@@ -36,6 +38,17 @@ class Connection:
         if self._policy.min_replicas:
             touch = ("SET", self.names.written(queue.partition), b"", "PX", WRITTEN_MILLISECONDS)
         return self._run(script, queue, arguments, keys, touch)
+
+    def rounds(self) -> Iterator[None]:
+        """Again and again, for a step that says that it has more to sweep or to bring back first.
+
+        :raises StorageUnavailable: time is up; the next request goes on where this one ended
+        """
+        end = time.monotonic() + self._policy.timeout_seconds
+        while True:
+            yield
+            if time.monotonic() > end:
+                raise StorageUnavailable("The store has to sweep very much at once. Try again.")
 
     def ask(self, partition: int, *command: Any) -> Any:
         """Send one plain command that changes nothing."""

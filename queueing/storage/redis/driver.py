@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.core.models import QueueRef
@@ -66,15 +66,9 @@ class RedisStorage(Storage):
 
     def collect(self, *, now: float, limit: int) -> int:
         swept = 0
-        for partition in range(self._names.partitions):
-            agenda = self._names.agenda(partition)
-            while swept < limit:
-                asked = ("ZRANGEBYSCORE", agenda, "-inf", repr(now), "LIMIT", 0, limit - swept)
-                refs = self._connection.ask(partition, *asked)
-                for ref in refs:
-                    swept += self._sweep(ref, now, max(1, limit - swept))
-                if not refs:
-                    break
+        while swept < limit and (refs := self._due(now, limit - swept)):
+            for ref in refs:
+                swept += self._sweep(ref, now, max(1, limit - swept))
         return swept
 
     def piles(self, *, limit: int) -> list[QueueRef]:
@@ -85,6 +79,14 @@ class RedisStorage(Storage):
 
     def close(self) -> None:
         self._connection.close()
+
+    def _due(self, now: float, limit: int) -> list[bytes]:
+        """Queues in which something is to be swept by now."""
+        asked: list[tuple[int, tuple[Any, ...]]] = []
+        for partition in range(self._names.partitions):
+            due = ("-inf", repr(now), "LIMIT", 0, limit)
+            asked.append((partition, ("ZRANGEBYSCORE", self._names.agenda(partition), *due)))
+        return [ref for refs in self._connection.ask_each(asked) for ref in refs][:limit]
 
     def _sweep(self, ref: bytes, now: float, limit: int) -> int:
         keys = self._names.queue(queue_of(ref))

@@ -59,7 +59,7 @@ class Facts(NamedTuple):
         elif self.appendfsync == "always":
             kept = "What was acknowledged survives a crash of the server and a power cut."
         elif self.appendfsync == "everysec":
-            kept = "A crash of the server loses nothing, a power cut the last second or two."
+            kept = "A crash of the server or a power cut can lose the last second or two."
         else:
             kept = "A crash of the server loses nothing, a power cut what was not on disk yet."
         if min_replicas:

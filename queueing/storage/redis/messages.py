@@ -156,10 +156,12 @@ class RedisMessages(MessageStore):
     def pop(self, queue: QueueRef, limit: int, *, token: str, now: float) -> list[Message]:
         keys = self._names.queue(queue)
         record = [keys.own(b"popped", token.encode())]
-        while True:
+        answer: Any = b"again"
+        rounds = self._connection.rounds()
+        while answer == b"again":
+            next(rounds)
             answer = self._connection.write(POP, keys, repr(now), limit, keys=record)
-            if answer != b"again":
-                return unpack_messages(answer)
+        return unpack_messages(answer)
 
     def purge(self, queue: QueueRef, *, now: float) -> None:
         keys = self._names.queue(queue)
@@ -203,12 +205,13 @@ class RedisMessages(MessageStore):
 
     def _settled(self, script: Script, keys: QueueKeys, now: float, *arguments: Any) -> Any:
         """Run a reading script; bring the queue up to now first, if much is over or due there."""
-        while True:
-            answer = self._connection.read(script, keys, repr(now), *arguments)
-            if answer != b"settle":
-                return answer
-            while self._connection.write(SETTLE, keys, repr(now)):
-                pass
+        answer = self._connection.read(script, keys, repr(now), *arguments)
+        rounds = self._connection.rounds()
+        while answer == b"settle":
+            next(rounds)
+            if not self._connection.write(SETTLE, keys, repr(now)):
+                answer = self._connection.read(script, keys, repr(now), *arguments)
+        return answer
 
 
 _KEY: Final = struct.Struct(">dH")

@@ -24,6 +24,9 @@ Command = tuple[Any, ...]
 PAUSES: Final = (0.0, 0.02, 0.05, 0.1, 0.2)
 """Seconds before the second attempt, the third, ...; the last for all that follow."""
 
+LEAST_PART: Final = 0.1
+"""Part of a request's time that must be left for another attempt: so long may connecting take."""
+
 LOOK_SECONDS: Final = 1.0
 """How long somebody who looks whether a server is back waits for its answer."""
 
@@ -38,20 +41,18 @@ class Clock:
     def __init__(self, seconds: float) -> None:
         self.attempts = 0
         self._end = time.monotonic() + seconds
-        self._started = 0.0
+        self._least = seconds * LEAST_PART
 
     def attempt(self) -> None:
         self.attempts += 1
-        self._started = time.monotonic()
 
     def left(self) -> float:
         return max(0.001, self._end - time.monotonic())
 
     def another(self) -> bool:
-        """Wait a moment before the next attempt; False if there is no time for one like the last."""
-        now = time.monotonic()
+        """Wait a moment before the next attempt; False if there is no time for one."""
         pause = PAUSES[min(self.attempts, len(PAUSES)) - 1]
-        if now + pause + (now - self._started) > self._end:
+        if time.monotonic() + pause + self._least > self._end:
             return False
         time.sleep(pause)
         return True

@@ -151,7 +151,7 @@ def test_what_decides_what_can_be_lost_is_told(tmp_path: Path) -> None:
         assert facts["maxmemory-policy"] == "noeviction"
         assert "warning" not in facts
         for setting, value, said in [
-            ("appendfsync", "everysec", "last second"),
+            ("appendfsync", "everysec", "last second or two"),
             ("appendfsync", "no", "not on disk"),
             ("appendonly", "no", "since its last snapshot"),
         ]:

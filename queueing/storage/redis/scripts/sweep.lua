@@ -33,5 +33,6 @@ for _, set in ipairs({EXPIRY, ENDS, KEYS[17]}) do
   consider(tonumber(call('ZRANGE', set, 0, 0, 'WITHSCORES')[2]))
 end
 for _, letter in ipairs(pile) do consider((struct.unpack('>d', letter[5]))) end
+if #expired > 0 then consider(now) end  -- there may be more behind them
 if next_at then call('ZADD', AGENDA, next_at, ref) else call('ZREM', AGENDA, ref) end
 return swept
