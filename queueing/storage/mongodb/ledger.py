@@ -54,6 +54,9 @@ class Reservation(NamedTuple):
     def of(cls, document: Mapping[str, Any]) -> Reservation:
         return cls(document["t"], document["s"], document["e"])
 
+    def holds(self, sequence: int) -> bool:
+        return self.first <= sequence <= self.last
+
 
 class Ledger(NamedTuple):
     """The document, read."""
@@ -89,10 +92,10 @@ class Ledger(NamedTuple):
     def shows(self, sequence: int) -> bool:
         if not self.floor < sequence <= self.last:
             return False
-        return not any(r.first <= sequence <= r.last for r in (*self.open, *self.void))
+        return not any(r.holds(sequence) for r in (*self.open, *self.void))
 
     def voids(self, sequence: int) -> bool:
-        return any(r.first <= sequence <= r.last for r in self.void)
+        return any(r.holds(sequence) for r in self.void)
 
     def lets_claim_live(self, document: Mapping[str, Any] | None, now: float) -> bool:
         return (
@@ -291,9 +294,8 @@ class Ledgers:
         document = self._connection.one(key.itself())
         ledger = Ledger.of(document)
         for entry in document["open"] if document else ():
-            if (
-                entry["t"] == name
-            ):  # an earlier sending arrived after all; what was before is not known
+            if entry["t"] == name:
+                # An earlier sending arrived after all; what was before it is not known.
                 return Reservation.of(entry), -1
         if any(r.name == name for r in ledger.void):
             raise WasVoided

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from queueing.core.models import DeadLetter, request_token
 from queueing.storage.contract import BURIAL_SECONDS, DEAD_LETTERS_PER_STEP
@@ -16,6 +17,15 @@ from queueing.storage.mongodb.records import SHOWN, accepted, exists, letter_of,
 
 MARK = {"a": "letters"}
 """One forward at a time is accepted by a queue: so none is accepted twice."""
+
+
+class Seen(NamedTuple):
+    """What a queue has of the letters that it is to accept."""
+
+    ledger: Ledger
+    new: list[DeadLetter]  # those whose burial it does not remember
+    fit: list[DeadLetter]  # those of them that a message can be made of
+    in_the_way: list[Document]  # documents with their ids that do not count any more, or not here
 
 
 class Letters:
@@ -52,26 +62,29 @@ class Letters:
         for letter in letters:
             once.setdefault(letter.burial, letter)
         for name in attempts(request_token()):
-            ledger, new, fit = self._look(key, list(once.values()), now)
-            if not new:
+            seen = self._look(key, list(once.values()), now)
+            if not seen.new:
                 return
             try:
                 # Where no message fits, the burials still are to be remembered, and the queue made.
                 taken, before = self._ledgers.reserve(
-                    key, len(fit), name, version=None, now=now, only=MARK
+                    key, len(seen.fit), name, version=None, now=now, only=MARK
                 )
             except Busy as busy:
                 self._ledgers.settle(key, list(busy.ledger.open), now)
                 continue
             except WasVoided:
                 continue
-            if before != ledger.last:
+            if before != seen.ledger.last:
                 self._ledgers.cancel(key, taken, before)
                 continue
-            documents = [_remember(key, letter, taken.first, now) for letter in new]
+            # From here on nobody else accepts: what we saw is still so.
+            for document in seen.in_the_way:
+                self._make_room(key, document)
+            documents = [_remember(key, letter, taken.first, now) for letter in seen.new]
             documents += [
                 accepted(key, letter.message, sequence)
-                for sequence, letter in enumerate(fit, taken.first)
+                for sequence, letter in enumerate(seen.fit, taken.first)
             ]
             try:
                 if self._appending.write(key, taken, documents, now):
@@ -79,35 +92,39 @@ class Letters:
             except InTheWay:
                 continue
 
-    def _look(
-        self, key: QueueKey, letters: Sequence[DeadLetter], now: float
-    ) -> tuple[Ledger, list[DeadLetter], list[DeadLetter]]:
-        """The letters whose burial is not remembered, and those of them that a message can be made of.
-
-        Makes room for these, where documents that are no message now have their ids.
-        """
+    def _look(self, key: QueueKey, letters: Sequence[DeadLetter], now: float) -> Seen:
         asked = [key.burial(letter.burial) for letter in letters]
         asked += [key.message(letter.message.id) for letter in letters]
-        documents = self._connection.some(key.some([key.id, *asked]), {"doc": 0})
-        found = {document["_id"]: document for document in documents}
-        ledger = Ledger.of(found.get(key.id))
-        new = []
+        while True:
+            documents = self._connection.some(key.some([key.id, *asked]), {"doc": 0})
+            found = {document["_id"]: document for document in documents}
+            ledger = Ledger.of(found.pop(key.id, None))
+            # What another is about to accept is neither there nor not there: it may die of it.
+            unfinished = [
+                reservation
+                for reservation in ledger.open
+                if any(reservation.holds(document["seq"]) for document in found.values())
+            ]
+            if not unfinished:
+                break
+            self._ledgers.settle(key, unfinished, now)
+        new: list[DeadLetter] = []
+        fit: dict[str, DeadLetter] = {}
+        in_the_way: dict[str, Document] = {}
         for letter in letters:
             burial = found.get(key.burial(letter.burial))
             if burial and burial["exp"] > now and not ledger.voids(burial["seq"]):
                 continue
-            if burial:
-                self._free.discard(key, [burial["_id"]], seq=burial["seq"])
             new.append(letter)
-        fit: dict[str, DeadLetter] = {}
-        for letter in new:
             message = letter.message
             there = found.get(key.message(message.id))
-            if message.expires_at > now and (not there or not exists(there, ledger, now)):
-                if there and message.id not in fit:
-                    self._make_room(key, there)
+            if message.expires_at > now and not (there and exists(there, ledger, now)):
                 fit.setdefault(message.id, letter)
-        return ledger, new, list(fit.values())
+                if there:
+                    in_the_way[there["_id"]] = there
+            if burial:
+                in_the_way[burial["_id"]] = burial
+        return Seen(ledger, new, list(fit.values()), list(in_the_way.values()))
 
     def _make_room(self, key: QueueKey, document: Document) -> None:
         """Put aside what a pop may still be asked for and what lies on the pile; delete the rest."""

@@ -11,7 +11,7 @@ import pytest
 from pymongo.monitoring import CommandStartedEvent
 
 from queueing.core.errors import StorageUnavailable
-from queueing.core.models import Draft, IdempotencyKey, QueueRef
+from queueing.core.models import DeadLetterRule, Draft, IdempotencyKey, QueueRef
 from queueing.storage.contract import Storage
 from queueing.storage.mongodb import ledger
 from tests.contract.subject import TTL, Subject, bodies
@@ -20,6 +20,7 @@ from tests.support.clients import Client
 from tests.support.history import Event, check
 
 PATIENCE_SECONDS = 60.0
+RULE = DeadLetterRule("dead", max_claims=1)
 
 
 class HoldUp:
@@ -119,6 +120,34 @@ def test_two_posts_with_one_key_at_once_get_the_same_ids(q: Subject, hold_up: Ho
     assert answers[0].ids == answers[1].ids
     assert sorted(answer.replayed for answer in answers) == [False, True]
     assert q.counts() == (2, 0)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_letters_that_two_forward_at_once_are_accepted_once(
+    q: Subject, hold_up: HoldUp, is_late: bool
+) -> None:
+    """Whether or not the slow one comes back before the other has lost its patience."""
+    hold_up.reached.set()  # not yet
+    dead = q.sibling("dead")
+    dead.post(b"before")
+    q.post_number(3)
+    q.release(q.take(rule=RULE).id)
+    q.claim(rule=RULE)
+    letters = q.pile()
+    hold_up.reached.clear()
+    slow = threading.Thread(target=dead.accept, args=(letters,))
+    slow.start()
+    assert hold_up.reached.wait(PATIENCE_SECONDS)
+    quick = threading.Thread(target=dead.accept, args=(letters,))
+    quick.start()
+    if is_late:
+        quick.join()
+        assert bodies(dead.everything()) == [b"before", b"0", b"1", b"2"]
+    hold_up.go.set()
+    slow.join()
+    quick.join()
+    assert bodies(dead.everything()) == [b"before", b"0", b"1", b"2"]
+    assert dead.counts() == (4, 0)
 
 
 def test_no_promise_is_broken_when_every_post_is_taken_back_as_soon_as_it_is_seen(
