@@ -73,6 +73,10 @@ def test_flags_come_before_settings(tmp_path: Path) -> None:
         assert "other.db" in server.output()
         assert (tmp_path / "other.db").exists()
         assert not (tmp_path / "queueing.db").exists()
+        # It answers as soon as the first worker is there.
+        deadline = time.monotonic() + DEADLINE
+        while len(children(server.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert len(children(server.pid)) == 2
 
 
