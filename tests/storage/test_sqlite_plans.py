@@ -30,6 +30,14 @@ SCANS = {
 }
 """What may be read from its start, by module and name of the statement."""
 
+WALKS = {
+    ("places", "SOONEST"),  # the first of them
+    # Up to a limit, and all of them are taken away.
+    ("sweeping", "CLEAR_MESSAGES"),
+    ("sweeping", "CLEAR_PLACES"),
+}
+"""What may read along all of a queue."""
+
 SORTS = {
     # Of those that are due, which a step brings back as soon as there are many.
     ("messages", "PAGE_OF_DUE"),
@@ -53,8 +61,9 @@ def found(module: ModuleType) -> Iterator[tuple[str, str]]:
             if name.isupper():
                 yield name, value
         elif name == "OVER":
-            for number, statement in enumerate(value):
-                yield f"{name}[{number}]", statement
+            for number, (find, delete) in enumerate(value):
+                yield f"{name}[{number}] find", find
+                yield f"{name}[{number}] delete", delete
 
 
 def parameters(statement: str) -> list[object]:
@@ -96,6 +105,15 @@ def test_a_statement_finds_its_rows_by_an_index(
         scan = re.match(r"SCAN (\S+)", line)
         if scan and "VIRTUAL TABLE" not in line and "CONSTANT ROW" not in line:
             assert scan[1] in allowed or scan[1].startswith("("), line
+
+
+@pytest.mark.parametrize(("module", "name", "statement"), ALL)
+def test_a_statement_does_not_walk_through_a_queue(
+    db: sqlite3.Connection, module: str, name: str, statement: str
+) -> None:
+    if (module, name) not in WALKS:
+        for line in plan(db, statement):
+            assert not re.search(r"expires_at>\?|\((generation|queue)=\?\)", line), line
 
 
 @pytest.mark.parametrize(("module", "name", "statement"), ALL)

@@ -22,7 +22,7 @@ from tests.storage.conftest import Open
 
 SPAWN = multiprocessing.get_context("spawn")
 SOON = 0.05
-LATER = 60.0
+LATER = 30.0
 
 
 def hold(path: Path, pipe: Pipe) -> None:
@@ -122,11 +122,11 @@ def test_who_waits_at_the_door_gets_there_or_gives_up_and_may_come_back(
         pipe.send("give")
         at_the_door.join()
         second.give()
-        turns.take(LATER)
-        turns.give()
-        # What gave up has left nothing behind.
+        # Who gave up has left nothing behind, and may come again.
         second.take(LATER)
         second.give()
+        turns.take(LATER)
+        turns.give()
     second.close()
 
 

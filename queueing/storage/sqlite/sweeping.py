@@ -33,24 +33,28 @@ CLEAR_PLACES: Final = f"""
 """
 
 OVER: Final = (
-    """DELETE FROM claims WHERE (queue, id) IN (
-        SELECT queue, id FROM claims INDEXED BY ending WHERE ends_at <= ? LIMIT ?
-    )""",
-    """DELETE FROM idempotency_keys WHERE (project, name, key) IN (
-        SELECT project, name, key FROM idempotency_keys INDEXED BY keys_expiring
-        WHERE expires_at <= ? LIMIT ?
-    )""",
-    """DELETE FROM burials WHERE (project, name, burial) IN (
-        SELECT project, name, burial FROM burials INDEXED BY burials_expiring
-        WHERE expires_at <= ? LIMIT ?
-    )""",
-    """DELETE FROM gone WHERE (project, name) IN (
-        SELECT project, name FROM gone INDEXED BY gone_forgettable WHERE forget_at <= ? LIMIT ?
-    )""",
-    """DELETE FROM dead_letters WHERE number IN (
-        SELECT number FROM dead_letters INDEXED BY letters_expiring WHERE expires_at <= ? LIMIT ?
-    )""",
+    (
+        "SELECT queue, id FROM claims WHERE ends_at <= ? LIMIT ?",
+        "DELETE FROM claims WHERE queue = ? AND id = ?",
+    ),
+    (
+        "SELECT project, name, key FROM idempotency_keys WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM idempotency_keys WHERE project = ? AND name = ? AND key = ?",
+    ),
+    (
+        "SELECT project, name, burial FROM burials WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM burials WHERE project = ? AND name = ? AND burial = ?",
+    ),
+    (
+        "SELECT number FROM dead_letters WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM dead_letters WHERE number = ?",
+    ),
+    (
+        "SELECT project, name FROM gone WHERE forget_at <= ? LIMIT ?",
+        "DELETE FROM gone WHERE project = ? AND name = ?",
+    ),
 )
+"""How to find the keys of what is over, and how to take one away."""
 
 NEXT_PILE: Final = """
     SELECT project, name FROM dead_letters WHERE (project, name) > (?, ?)
@@ -93,9 +97,11 @@ def _collect(db: sqlite3.Connection, now: float, limit: int) -> int:
         swept += sweep(db, row[0], now, limit - swept)
     while swept < limit and (row := db.execute(ABANDONED).fetchone()):
         swept += _clear(db, row[0], limit - swept)
-    for statement in OVER:
+    for find, delete in OVER:
         if swept < limit:
-            swept += db.execute(statement, (now, limit - swept)).rowcount
+            keys = db.execute(find, (now, limit - swept)).fetchall()
+            db.executemany(delete, keys)
+            swept += len(keys)
     return swept
 
 
