@@ -14,7 +14,6 @@ import socket
 import struct
 import sys
 import uuid
-from http import HTTPStatus
 from typing import Any
 
 from gunicorn import util
@@ -32,11 +31,12 @@ log = logging.getLogger("queueing.server")
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 LARGEST_HEADER = 16 * 1024  # bytes of one header line; more is answered 431
-STATUS = {
-    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
-    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-    errors.ForbiddenProxyRequest: HTTPStatus.FORBIDDEN,
+BAD_REQUEST = "400 Bad Request"
+STATUS = {  # with the phrases of RFC 9110: those of Python depend on its version
+    errors.LimitRequestLine: "414 URI Too Long",
+    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
+    errors.ExpectationFailed: "417 Expectation Failed",
+    errors.ForbiddenProxyRequest: "403 Forbidden",
 }
 
 
@@ -118,20 +118,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         if isinstance(exc, errors.ParseException) and not isinstance(
             exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName
         ):
-            status = STATUS.get(type(exc), HTTPStatus.BAD_REQUEST)
-            title = (
-                "Bad request" if status == HTTPStatus.BAD_REQUEST else f"{status} {status.phrase}"
-            )
+            status = STATUS.get(type(exc), BAD_REQUEST)
+            title = "Bad request" if status == BAD_REQUEST else status
             why = str(exc)[:200]
             document = {"title": title, "description": why}
             log.info("%s refused: %s", addr[0] if addr else "-", why)
         else:
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            status = "500 Internal Server Error"
             document = {"title": "Internal server error"}
             log.error("a request failed outside the app", exc_info=exc)
         body = json.dumps(document).encode()
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            f"HTTP/1.1 {status}\r\n"
             f"X-OpenStack-Request-ID: req-{uuid.uuid4()}\r\n"
             "Connection: close\r\n"
             "Content-Type: application/json\r\n"
