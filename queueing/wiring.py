@@ -50,7 +50,9 @@ def build(
     :raises StorageUnavailable: the store is away
     """
     storage = storage or open_store(settings)
-    clock = clock or StoreClock(storage.time)
+    if clock is None:
+        clock = StoreClock(storage.time)
+        storage.on_reconnect = clock.reset
     sweeper = None
     if settings.collect_seconds:
         sweeper = BackgroundSweeper(Sweeper(storage, clock), settings.collect_seconds)

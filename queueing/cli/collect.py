@@ -40,7 +40,9 @@ def collect(config_file: str | None, storage: str | None, every: float | None) -
     try:
         with logs.silence():
             store.ping()
-        sweeper = Sweeper(store, StoreClock(store.time))
+        clock = StoreClock(store.time)
+        store.on_reconnect = clock.reset
+        sweeper = Sweeper(store, clock)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sweeper.stop.set())
         _report(sweep(sweeper))

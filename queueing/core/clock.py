@@ -78,7 +78,7 @@ class StoreClock:
         self._store_time = store_time
         self._refresh_seconds = refresh_seconds
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # asking the store for its time may call `reset`
         self._published: _Line | None = None  # read without the lock; None sends readers to it
         self._line: _Line | None = None  # what is in force; None: never measured
         self._target = 0.0  # the offset that was measured last, and is slewed to

@@ -278,6 +278,12 @@ class Storage(ABC):
     If so a repeat is told by its token, also when what the step made is gone again by then.
     """
 
+    on_reconnect: Callable[[], None] | None = None
+    """Called by the driver, from any thread, also from within `time`, when it has reached an engine
+    again after it had lost it: another server may answer now, whose clock is another. May be called
+    more often than that; returns at once.
+    """
+
     @abstractmethod
     def time(self) -> float:
         """The store's clock, epoch seconds."""

@@ -189,6 +189,22 @@ def test_reset_before_the_first_call_is_harmless(world):
     assert clock.now() == world.store_now
 
 
+def test_store_that_is_reached_again_while_it_is_asked_may_say_so(world):
+    """A driver calls `reset` from within the question for the time, also from within the first."""
+    ask = world.store_time
+
+    def asked_over_a_new_connection() -> float:
+        clock.reset()
+        return ask()
+
+    clock = world.clock()
+    clock._store_time = asked_over_a_new_connection
+    assert clock.now() == world.store_now
+    world.store_ahead += 100
+    world.tick += 30
+    assert clock.now() == world.store_now
+
+
 def test_reset_while_somebody_measures_measures_once_more(world):
     clock = world.clock()
     clock.now()
