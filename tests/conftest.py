@@ -42,6 +42,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "resends: only of stores that may send a step twice")
+    config.addinivalue_line("markers", "no_store: none of the chosen stores is one for this test")
     if not _is_worker(config):
         stores.begin_run()
 
@@ -59,7 +60,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             chosen = [store for store in chosen if store.uri]
         if metafunc.definition.get_closest_marker("resends"):
             chosen = [store for store in chosen if store.resends]
-        metafunc.parametrize("store", chosen, ids=[store.name for store in chosen])
+        if chosen:
+            metafunc.parametrize("store", chosen, ids=[store.name for store in chosen])
+        else:
+            metafunc.parametrize("store", [pytest.param(None, marks=pytest.mark.no_store)])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What none of the chosen stores is asked is not there, instead of skipped."""
+    absent = [item for item in items if item.get_closest_marker("no_store")]
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in set(absent)]
 
 
 @pytest.fixture
