@@ -43,6 +43,7 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "resends: only of stores that may send a step twice")
     config.addinivalue_line("markers", "no_store: none of the chosen stores is one for this test")
+    config.addinivalue_line("markers", "announces: only of stores that tell what others do")
     if not _is_worker(config):
         stores.begin_run()
 
@@ -60,6 +61,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             chosen = [store for store in chosen if store.uri]
         if metafunc.definition.get_closest_marker("resends"):
             chosen = [store for store in chosen if store.resends]
+        if metafunc.definition.get_closest_marker("announces"):
+            chosen = [store for store in chosen if store.announces]
         if chosen:
             metafunc.parametrize("store", chosen, ids=[store.name for store in chosen])
         else:

@@ -36,6 +36,7 @@ from queueing.core.models import (
     Message,
     Metadata,
     Milestone,
+    Outlook,
     Posted,
     QueueEntry,
     QueueRef,
@@ -349,6 +350,14 @@ class ModelMessages(ModelPart, MessageStore):
         claimed = sum(state.holder(kept, now) is not None for kept in there)
         ends = [Milestone(k.message.id, k.message.posted_at) for k in (there[0], there[-1])]
         return Stats(len(there) - claimed, claimed, *ends)
+
+    @step
+    def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
+        state = self.at(queue)
+        ends = [kept.free_at for kept in state.existing(now)]
+        ends += [hold.ends_at for id, hold in state.claims.items() if state.under(id, now)]
+        later = [end for end in ends if end > now]
+        return Outlook(len(state.free(now)[:limit]), min(later, default=None))
 
     @step
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:

@@ -160,6 +160,17 @@ class Stats(NamedTuple):
     newest: Milestone | None = None
 
 
+class Outlook(NamedTuple):
+    """What somebody who waits at a queue has to expect, seen at some `now`.
+
+    `free`: how many messages are free, as far as was counted. `due_at`: the earliest time after
+    `now` at which a delayed or a claimed one gets free, None if none waits.
+    """
+
+    free: int
+    due_at: float | None
+
+
 def request_token() -> str:
     """Name one request: 32 hex digits, 48 bits of time in ms and 80 random ones.
 

@@ -47,6 +47,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from queueing.core.models import (
     Claim,
@@ -57,6 +58,7 @@ from queueing.core.models import (
     IdempotencyKey,
     Message,
     Metadata,
+    Outlook,
     Posted,
     QueueEntry,
     QueueRef,
@@ -74,6 +76,9 @@ BURIAL_SECONDS = 86_400
 
 DEAD_LETTERS_PER_STEP = 100
 """How many dead letters one claim step reports, and one forward moves, at most."""
+
+UNKNOWN: Final = -1
+"""Of an announcement: messages got free perhaps, nobody knows how many."""
 
 
 class QueueStore(ABC):
@@ -201,6 +206,15 @@ class MessageStore(ABC):
         """Exact counts at `now`, oldest and newest message by sequence."""
 
     @abstractmethod
+    def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
+        """How many messages are free, up to `limit`, and when the next one gets free. Changes nothing.
+
+        For those who wait, so it may err for the worse: messages that are expired, purged or of a
+        deleted queue may count until they are swept, but none that counts is ever left out. So
+        `free` may be too high, never too low; `due_at` too early, never too late, always after `now`.
+        """
+
+    @abstractmethod
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
         """Up to `DEAD_LETTERS_PER_STEP` unexpired letters on the queue's dead pile, oldest first."""
 
@@ -318,15 +332,39 @@ class Storage(ABC):
         """Give back connections; calling it twice is fine."""
 
 
-class AnnouncesMessages(ABC):
-    """A power that a storage may have: telling this process that a queue may have got free messages.
+class Announces(ABC):
+    """A power that a storage may have: telling this process what others do to its queues.
 
-    For long polling. A storage without it is asked again from time to time instead.
+    For those who wait for messages. A storage without it is asked for the `outlook` of each queue
+    that somebody waits at, again and again. Only such queues are followed, so that who does not
+    wait has no cost, and nobody has more of it than a step more per post.
+
+    An announcement says that a step of another open store has made messages free: posted, released,
+    accepted as dead letters. Messages that get free by the time alone are not announced. Nor is what
+    this open store does itself: who waits here hears of it without the engine. Announcements may
+    be missed and may be false; who waits looks at times by himself.
     """
 
     @abstractmethod
-    def watch(self, announce: Callable[[QueueRef], None]) -> None:
-        """Call `announce` with a queue, from any thread, after any process posted or released there.
+    def listen(self, hear: Callable[[QueueRef, int], None]) -> None:
+        """Say once, before anything is followed, who is to hear.
 
-        Announcements may be missed and may be false: who waits still looks by himself at times.
+        `hear(queue, count)` may be called from any thread, returns soon and raises nothing. `count`
+        is how many messages got free in one step; 0 if none did, but `due_at` of the outlook may
+        be earlier than before (a post with a delay); `UNKNOWN` if that is not known: after
+        announcements may have got lost, for example, as when a connection was made anew. A step
+        that did both, as a post of which some are delayed, is announced twice.
         """
+
+    @abstractmethod
+    def follow(self, queue: QueueRef) -> bool:
+        """Hear of this queue from now on; there may be no such queue yet.
+
+        True: what any step does that begins after this has returned will be announced. False: it
+        can not be just now, so who waits has to look, and to ask for this again later.
+        Following twice is as following once.
+        """
+
+    @abstractmethod
+    def unfollow(self, queue: QueueRef) -> None:
+        """Hear of this queue no more; soon, not at once."""

@@ -234,6 +234,7 @@ class Machine:
         ref, now = self.at(where), self.clock.now()
         self.both(lambda s: s.messages.stats(ref, now=now))
         self.both(lambda s: unnamed(s.messages.dead_letters(ref, now=now)))
+        self.look_ahead(ref, now)
         self.both(
             lambda s: s.messages.page(
                 ref,
@@ -245,6 +246,15 @@ class Machine:
                 now=now,
             )
         )
+
+    def look_ahead(self, ref: QueueRef, now: float) -> None:
+        """What a driver lets people expect may be too much and too early, never the contrary."""
+        least, latest = self.model.messages.outlook(ref, limit=1000, now=now)
+        free, due_at = self.opened.storage.messages.outlook(ref, limit=1000, now=now)
+        if free < least:
+            raise Different(f"expected at least {least} free messages, got {free}")
+        if latest is not None and (due_at is None or not now < due_at <= latest):
+            raise Different(f"expected the next free message by {latest}, got {due_at}")
 
     def look_up(self, where: Where, claim_id: str) -> None:
         ref, now = self.at(where), self.clock.now()

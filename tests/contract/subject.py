@@ -17,6 +17,7 @@ from queueing.core.models import (
     IdempotencyKey,
     Message,
     Metadata,
+    Outlook,
     Posted,
     QueueRef,
     Stats,
@@ -150,6 +151,9 @@ class Subject:
 
     def stats(self) -> Stats:
         return self.storage.messages.stats(self.ref, now=self.now)
+
+    def outlook(self, limit: int = 100) -> Outlook:
+        return self.storage.messages.outlook(self.ref, limit=limit, now=self.now)
 
     def counts(self) -> tuple[int, int]:
         """How many are free, how many claimed."""

@@ -67,6 +67,7 @@ class Store:
     name: str
     uri: Callable[[Place], str] | None  # None: lives in the memory of the test
     resends: bool = False  # as its `Storage.resends`, known before anything is open
+    announces: bool = False  # whether it is one of those that implement `Announces`
 
     def open(self, place: Place) -> Storage:
         if self.uri is None:
@@ -113,7 +114,7 @@ STORES = {
     store.name: store
     for store in [
         Store("model", None, resends=True),
-        Store("sqlite", sqlite),
+        Store("sqlite", sqlite, announces=True),
         Store("redis", redis, resends=True),
         Store("redis-cluster", redis_cluster, resends=True),
         Store("redis-sentinel", redis_sentinel, resends=True),

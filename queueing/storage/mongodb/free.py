@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from queueing.core.models import Outlook
 from queueing.storage.contract import DUE_PER_STEP
 from queueing.storage.mongodb.connection import BY_ID, Connection
 from queueing.storage.mongodb.indexes import SERVICE
@@ -33,6 +34,7 @@ IN_ORDER_OF_SEQUENCE: Final = [("seq", 1)]
 IN_ORDER_OF_WAITING: Final = [("due", 1), ("seq", 1)]
 
 LIFETIME: Final = {"seq": 1, "exp": 1}
+DUE: Final = {"due": 1, "_id": 0}
 
 
 class Look(NamedTuple):
@@ -71,6 +73,20 @@ class FreeMessages:
         self.bring_back(key, now)
         has_pile = any(document["s"] == DEAD for document in found)
         return Look(self.oldest(key, limit, now), [], has_pile)
+
+    def outlook(self, key: QueueKey, limit: int, now: float) -> Outlook:
+        """What waits, soonest first, of both kinds; what is purged and not swept counts."""
+        here = [key.all(s=state, due={"$lte": now}) for state in WAITING]
+        here.append(key.all(s=FREE, due=0))
+        free = self._connection.some({"$or": here}, DUE, limit=limit, hint=SERVICE)
+        later = [
+            self._connection.some(
+                key.all(s=state, due={"$gt": now}), DUE, sort=[("due", 1)], limit=1, hint=SERVICE
+            )
+            for state in WAITING
+        ]
+        ends = [document["due"] for found in later for document in found]
+        return Outlook(len(free), min(ends, default=None))
 
     def bring_back(self, key: QueueKey, now: float) -> None:
         """Free what is due, the longest over first; take away what has expired meanwhile."""

@@ -14,6 +14,7 @@ from queueing.core.models import (
     IdempotencyKey,
     Message,
     Milestone,
+    Outlook,
     Posted,
     QueueRef,
     Stats,
@@ -175,6 +176,11 @@ class MongoMessages(MessageStore):
             if due:
                 found = sorted(found + due, key=lambda document: document["seq"])[:limit]
         return found
+
+    def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
+        key = QueueKey.of(queue)
+        with self._connection.verb():
+            return self._free.outlook(key, limit, now)
 
     def stats(self, queue: QueueRef, *, now: float) -> Stats:
         key = QueueKey.of(queue)

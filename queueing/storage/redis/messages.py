@@ -20,6 +20,7 @@ from queueing.core.models import (
     Message,
     Metadata,
     Milestone,
+    Outlook,
     Posted,
     QueueRef,
     Stats,
@@ -44,6 +45,7 @@ from queueing.storage.redis.scripts import (
     DELETE,
     DELETE_MANY,
     GET,
+    OUTLOOK,
     PAGE,
     POP,
     POST,
@@ -179,6 +181,11 @@ class RedisMessages(MessageStore):
             Milestone(unpack_id(oldest), unpack_posted_at(oldest_at)),
             Milestone(unpack_id(newest), unpack_posted_at(newest_at)),
         )
+
+    def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
+        answer = self._connection.read(OUTLOOK, self._names.queue(queue), repr(now))
+        free, due_at = answer
+        return Outlook(min(free, limit), float(due_at) if due_at else None)
 
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
         keys = self._names.queue(queue)

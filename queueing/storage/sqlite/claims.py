@@ -17,6 +17,7 @@ from queueing.core.models import (
 )
 from queueing.storage.contract import DEAD_LETTERS_PER_STEP, ClaimStore
 from queueing.storage.sqlite import dead_letters
+from queueing.storage.sqlite.announcing import Announcements
 from queueing.storage.sqlite.connection import Connection
 from queueing.storage.sqlite.places import (
     CLAIMED,
@@ -91,8 +92,9 @@ DELETE_CLAIM: Final = "DELETE FROM claims WHERE queue = ? AND id = ?"
 
 
 class SQLiteClaims(ClaimStore):
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, announcements: Announcements) -> None:
         self._connection = connection
+        self._announcements = announcements
 
     def claim(
         self, queue: QueueRef, terms: ClaimTerms, *, token: str, version: str, now: float
@@ -139,6 +141,8 @@ class SQLiteClaims(ClaimStore):
             freed = db.execute(RELEASE, (generation, sequences, claim_id)).rowcount
             db.execute(DELETE_CLAIM, (id, claim_id))
             db.execute(RECKON, (generation, 0, -freed))
+        if freed:
+            self._announcements.tell(queue, freed)
 
 
 def _next_free(

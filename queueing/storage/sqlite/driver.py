@@ -1,7 +1,8 @@
 """The SQLite driver, open: the file, how safe it is there, sweeping.
 
 `schema.sql` says what is kept, `places.py` where a message is at a time, `connection.py` how steps
-and reads reach the file, `turns.py` how many processes share it.
+and reads reach the file, `turns.py` how many processes share it, `announcing.py` how they tell each
+other what got free.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.core.models import QueueRef
-from queueing.storage.contract import Storage
+from queueing.storage.contract import Announces, Storage
 from queueing.storage.sqlite import sweeping
+from queueing.storage.sqlite.announcing import Announcements
 from queueing.storage.sqlite.claims import SQLiteClaims
 from queueing.storage.sqlite.connection import Connection, connect
 from queueing.storage.sqlite.messages import SQLiteMessages
@@ -34,14 +36,15 @@ PROMISES = {
 }
 
 
-class SQLiteStorage(Storage):
+class SQLiteStorage(Storage, Announces):
     """One open file."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._announcements = Announcements(connection.path)
         self.queues = SQLiteQueues(connection)
-        self.messages = SQLiteMessages(connection)
-        self.claims = SQLiteClaims(connection)
+        self.messages = SQLiteMessages(connection, self._announcements)
+        self.claims = SQLiteClaims(connection, self._announcements)
 
     def time(self) -> float:
         return time.time()  # every process that has the file is on this machine
@@ -67,7 +70,17 @@ class SQLiteStorage(Storage):
     def piles(self, *, limit: int) -> list[QueueRef]:
         return sweeping.piles(self._connection, limit=limit)
 
+    def listen(self, hear: Callable[[QueueRef, int], None]) -> None:
+        self._announcements.listen(hear)
+
+    def follow(self, queue: QueueRef) -> bool:
+        return self._announcements.follow(queue)
+
+    def unfollow(self, queue: QueueRef) -> None:
+        self._announcements.unfollow(queue)
+
     def close(self) -> None:
+        self._announcements.close()
         self._connection.close()
 
 

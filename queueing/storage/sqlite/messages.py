@@ -12,12 +12,14 @@ from queueing.core.models import (
     IdempotencyKey,
     Message,
     Milestone,
+    Outlook,
     Posted,
     QueueRef,
     Stats,
 )
 from queueing.storage.contract import MessageStore
 from queueing.storage.sqlite import dead_letters
+from queueing.storage.sqlite.announcing import Announcements
 from queueing.storage.sqlite.connection import Connection
 from queueing.storage.sqlite.numbering import PROBES, first_number
 from queueing.storage.sqlite.places import (
@@ -101,6 +103,20 @@ COUNTS: Final = f"""
     WHERE q.project = ?1 AND q.name = ?2
 """
 
+# Up to ?3 that are free, or that nobody has brought back yet; and when the next one is due.
+OUTLOOK: Final = f"""
+    SELECT
+        (SELECT count(*) FROM (
+            SELECT 1 FROM places WHERE generation = q.generation AND pile = {FREE} LIMIT ?4
+        )) + (SELECT count(*) FROM (
+            SELECT 1 FROM places INDEXED BY waiting
+            WHERE generation = q.generation AND due_at <= ?3 LIMIT ?4
+        )),
+        (SELECT min(due_at) FROM places INDEXED BY waiting
+            WHERE generation = q.generation AND due_at > ?3)
+    FROM queues q WHERE q.project = ?1 AND q.name = ?2
+"""
+
 # The first and the last of each pile.
 ENDS: Final = " UNION ALL ".join(
     f"""
@@ -128,8 +144,9 @@ LAST: Final = f"""
 
 
 class SQLiteMessages(MessageStore):
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, announcements: Announcements) -> None:
         self._connection = connection
+        self._announcements = announcements
 
     def post(
         self,
@@ -142,9 +159,11 @@ class SQLiteMessages(MessageStore):
         now: float,
         idempotency: IdempotencyKey | None = None,
     ) -> Posted:
-        return post(
-            self._connection, Post(queue, drafts, client_id, token, version, now, idempotency)
-        )
+        asked = Post(queue, drafts, client_id, token, version, now, idempotency)
+        posted = post(self._connection, asked)
+        if not posted.replayed:
+            self._announcements.tell_posted(queue, drafts)
+        return posted
 
     def get(self, queue: QueueRef, ids: Sequence[str], *, now: float) -> list[Message]:
         found = []
@@ -261,6 +280,11 @@ class SQLiteMessages(MessageStore):
             self._tidy(queue, now)
         return Stats(total - claimed, claimed, *milestones)
 
+    def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
+        with self._connection.read(brief=True) as db:
+            row = db.execute(OUTLOOK, (*queue, now, limit)).fetchone()
+        return Outlook(min(row[0], limit), row[1]) if row else Outlook(0, None)
+
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
         with self._connection.read(brief=True) as db:
             return list(dead_letters.pile(db, queue, now))
@@ -270,6 +294,7 @@ class SQLiteMessages(MessageStore):
     ) -> None:
         with self._connection.step() as db:
             dead_letters.accept(db, queue, letters, now)
+        self._announcements.tell(queue, len(letters))
 
     def clear_dead_letters(self, queue: QueueRef, burials: Sequence[str], *, now: float) -> None:
         with self._connection.step() as db:

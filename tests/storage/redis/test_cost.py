@@ -32,6 +32,7 @@ VERBS: dict[str, Ask] = {
     "delete": lambda q: q.delete(q.known),
     "delete several": lambda q: q.delete_many(q.known, "absent"),
     "stats": lambda q: q.stats(),
+    "outlook": lambda q: q.outlook(),
     "dead letters": lambda q: q.pile(),
     "release": lambda q: q.release(q.claimed),
     "renew": lambda q: q.renew(q.claimed),

@@ -38,6 +38,7 @@ POP: Final = load("pop")
 GET: Final = load("get")
 PAGE: Final = load("page")
 STATS: Final = load("stats")
+OUTLOOK: Final = load("outlook")
 SETTLE: Final = load("settle")
 DELETE: Final = load("delete")
 DELETE_MANY: Final = load("delete_many")
@@ -54,6 +55,20 @@ DELETE_QUEUE: Final = load("delete_queue")
 SWEEP: Final = load("sweep")
 
 ALL: Final = (
-    *(POST, CLAIM, POP, GET, PAGE, STATS, SETTLE, DELETE, DELETE_MANY, PURGE, RENEW, RELEASE),
+    *(
+        POST,
+        CLAIM,
+        POP,
+        GET,
+        PAGE,
+        STATS,
+        OUTLOOK,
+        SETTLE,
+        DELETE,
+        DELETE_MANY,
+        PURGE,
+        RENEW,
+        RELEASE,
+    ),
     *(CLAIM_GET, DEAD_LETTERS, ACCEPT, CLEAR, CREATE, REPLACE, DELETE_QUEUE, SWEEP),
 )
