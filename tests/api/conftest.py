@@ -61,6 +61,25 @@ def new_server(served_store: Store, fresh_place: Callable[[], Place]) -> Callabl
 
 
 @pytest.fixture(scope="session")
+def new_servers(
+    served_store: Store, fresh_place: Callable[[], Place]
+) -> Callable[[int], list[Server]]:
+    """So many nodes over one store, not started yet."""
+
+    def new_servers(count: int) -> list[Server]:
+        place = fresh_place()
+        assert served_store.uri
+        uri = served_store.uri(place)
+        patience = str(stores.PATIENCE_SECONDS)
+        return [
+            Server(fresh_place().directory, storage=uri, storage_timeout_seconds=patience)
+            for _ in range(count)
+        ]
+
+    return new_servers
+
+
+@pytest.fixture(scope="session")
 def http(new_server: Callable[..., Server]) -> Iterator[httpx.Client]:
     """`queueing serve` as it comes."""
     with new_server() as server, connect(server.url) as http:
