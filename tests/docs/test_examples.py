@@ -5,23 +5,35 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, Block, blocks, fenced, server_settings
 from tests.support.server import Server
+from tests.support.stores import Store
 
 WITH_EXAMPLES = [page for page in PAGES if blocks(page)]
+GUIDES = ("plain-curl.md", "idempotency.md", "fencing.md")
 _END = "\x1e"
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_of_a_page_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    _follow(page, Server(tmp_path, **server_settings(page)))
+
+
+def test_the_readme_and_the_guides_hold_over_every_store(
+    store: Store, storage_uri: str, tmp_path: Path
+) -> None:
+    for page in [ROOT / "README.md", *(page for page in WITH_EXAMPLES if page.name in GUIDES)]:
+        _follow(page, Server(tmp_path, storage=storage_uri, **server_settings(page)))
+
+
+def _follow(page: Path, server: Server) -> None:
     examples = blocks(page)
-    folder = tmp_path / "shell"
-    folder.mkdir()
-    with Server(tmp_path, **server_settings(page)) as server:
-        printed = _type(examples, server.url.removeprefix("http://"), folder)
+    with server, TemporaryDirectory() as folder:
+        printed = _type(examples, server.url.removeprefix("http://"), Path(folder))
     wrong = [
         f"{block.page}:{block.line}\n{block.commands}\nexpected:\n{block.answer}\ncame:\n{output}"
         for block, output in zip(examples, printed, strict=True)
@@ -57,7 +69,7 @@ def test_curl_stands_only_in_blocks_that_are_typed(page: Path) -> None:
 
 
 def test_the_guides_of_our_own_additions_begin_with_a_curl_line() -> None:
-    for name in ("plain-curl.md", "idempotency.md", "fencing.md"):
+    for name in GUIDES:
         language, text = fenced(ROOT / "docs" / name)[0]
         assert language == "sh" and text.startswith("curl "), name
 
