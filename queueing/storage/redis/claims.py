@@ -34,7 +34,7 @@ class RedisClaims(ClaimStore):
         rounds = self._connection.rounds()
         while answer[0] == b"again":
             next(rounds)
-            answer = self._connection.write(CLAIM, keys, *arguments, *asked, keys=ended)
+            answer = self._connection.run(CLAIM, keys, *arguments, *asked, keys=ended)
         if answer[0] == b"stale":
             raise StaleSettings(Metadata(answer[1], answer[2].decode()))
         if answer[0] == b"none":
@@ -43,7 +43,7 @@ class RedisClaims(ClaimStore):
 
     def get(self, queue: QueueRef, claim_id: str, *, now: float) -> Claim:
         keys = self._names.queue(queue)
-        answer = self._connection.read(CLAIM_GET, keys, repr(now), pack_id(claim_id))
+        answer = self._connection.run(CLAIM_GET, keys, repr(now), pack_id(claim_id))
         if answer == b"missing":
             raise _not_found(claim_id)
         return _claim(claim_id, answer)
@@ -51,12 +51,12 @@ class RedisClaims(ClaimStore):
     def renew(self, queue: QueueRef, claim_id: str, terms: ClaimTerms, *, now: float) -> None:
         keys = self._names.queue(queue)
         arguments = (repr(now), pack_id(claim_id), terms.ttl, terms.grace, keys.ref)
-        if self._connection.write(RENEW, keys, *arguments) == b"missing":
+        if self._connection.run(RENEW, keys, *arguments) == b"missing":
             raise _not_found(claim_id)
 
     def release(self, queue: QueueRef, claim_id: str, *, now: float) -> None:
         keys = self._names.queue(queue)
-        self._connection.write(RELEASE, keys, repr(now), pack_id(claim_id), keys.ref)
+        self._connection.run(RELEASE, keys, repr(now), pack_id(claim_id), keys.ref)
 
 
 def _claim(id: str, answer: list[Any]) -> Claim:

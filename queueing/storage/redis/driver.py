@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any, Final
 
 from queueing.core.errors import SetupError, StorageUnavailable
@@ -18,7 +19,7 @@ from queueing.storage.contract import Storage
 from queueing.storage.redis.claims import RedisClaims
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.errors import refusal
-from queueing.storage.redis.facts import Facts, facts_of
+from queueing.storage.redis.facts import QUESTIONS, Facts, facts_of
 from queueing.storage.redis.keys import Namespace, queue_of
 from queueing.storage.redis.messages import RedisMessages
 from queueing.storage.redis.outages import Refusals
@@ -41,6 +42,7 @@ class RedisStorage(Storage):
 
     def __init__(self, connection: Connection, min_replicas: int) -> None:
         self._connection = connection
+        connection.tell_reconnects(self._reconnected)
         self._names = connection.names
         self._min_replicas = min_replicas
         self.queues = RedisQueues(connection)
@@ -62,23 +64,35 @@ class RedisStorage(Storage):
     def facts(self) -> Facts:
         """:raises StorageUnavailable:"""
         self.ping()
-        return facts_of(self._connection.every_server())
+        return facts_of(*self._connection.ask_servers(QUESTIONS))
 
     def collect(self, *, now: float, limit: int) -> int:
         swept = 0
-        while swept < limit and (refs := self._due(now, limit - swept)):
+        away: StorageUnavailable | None = None
+        while swept < limit and away is None and (refs := self._due(now, limit - swept)):
             for ref in refs:
-                swept += self._sweep(ref, now, max(1, limit - swept))
+                if swept >= limit:
+                    break
+                try:
+                    swept += self._sweep(ref, now, limit - swept)
+                except StorageUnavailable as error:
+                    away = error  # its server; those of others can be swept
+        if away is not None and not swept:
+            raise away
         return swept
 
     def piles(self, *, limit: int) -> list[QueueRef]:
         partitions = range(self._names.partitions)
         asked = [(at, ("SRANDMEMBER", self._names.piles(at), limit)) for at in partitions]
-        refs = [ref for refs in self._connection.ask_each(asked) for ref in refs]
+        refs = _in_turn(self._connection.ask_those_there(asked))
         return [queue_of(ref) for ref in refs[:limit]]
 
     def close(self) -> None:
         self._connection.close()
+
+    def _reconnected(self) -> None:
+        if self.on_reconnect is not None:
+            self.on_reconnect()
 
     def _due(self, now: float, limit: int) -> list[bytes]:
         """Queues in which something is to be swept by now."""
@@ -86,12 +100,17 @@ class RedisStorage(Storage):
         for partition in range(self._names.partitions):
             due = ("-inf", repr(now), "LIMIT", 0, limit)
             asked.append((partition, ("ZRANGEBYSCORE", self._names.agenda(partition), *due)))
-        return [ref for refs in self._connection.ask_each(asked) for ref in refs][:limit]
+        return _in_turn(self._connection.ask_those_there(asked))[:limit]
 
     def _sweep(self, ref: bytes, now: float, limit: int) -> int:
         keys = self._names.queue(queue_of(ref))
         burials = [keys.own(b"burials")]
-        return int(self._connection.write(SWEEP, keys, repr(now), limit, ref, keys=burials))
+        return int(self._connection.run(SWEEP, keys, repr(now), limit, ref, keys=burials))
+
+
+def _in_turn(answers: list[list[bytes]]) -> list[bytes]:
+    """The first of each answer, then the second of each, ...: no partition stands in others' way."""
+    return [ref for refs in zip_longest(*answers) for ref in refs if ref is not None]
 
 
 def open(uri: str, *, timeout_seconds: float) -> RedisStorage:
@@ -119,7 +138,7 @@ def open(uri: str, *, timeout_seconds: float) -> RedisStorage:
             raise SetupError(f"storage: Redis at {address} refuses us: {refused}") from error
         logger.warning("Redis at %s is away, requests get 503 until it is there", address)
         return storage
-    if facts.version < OLDEST:
+    if facts.version is not None and facts.version < OLDEST:
         storage.close()
         oldest = ".".join(map(str, OLDEST))
         raise SetupError(

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from queueing.storage.redis.errors import FAILURES, ResponseError
-from queueing.storage.redis.requests import exchange
-from queueing.storage.redis.servers import Server
+from queueing.storage.redis.errors import ResponseError
 
 SECTIONS: Final = ("server", "replication", "persistence", "memory", "cluster")
-ASK_SECONDS: Final = 2.0
+QUESTIONS: Final[Sequence[tuple[Any, ...]]] = (
+    *(("INFO", section) for section in SECTIONS),
+    ("CONFIG", "GET", "appendfsync"),
+)
 UNKNOWN: Final = "unknown"
 
 
@@ -25,10 +26,13 @@ class Facts(NamedTuple):
     appendfsync: str
     maxmemory_policy: str
     replicas: int  # the fewest of any master
+    silent: int = 0  # how many servers did not answer
 
     @property
-    def version(self) -> tuple[int, ...]:
-        return min(_version(text) for text in self.version_text.split(","))
+    def version(self) -> tuple[int, ...] | None:
+        """The oldest of any server, None if none says its version."""
+        known = re.findall(r"(\d+)\.(\d+)[^,]*", self.version_text)
+        return min(((int(major), int(minor)) for major, minor in known), default=None)
 
     def __str__(self) -> str:
         return (
@@ -73,6 +77,8 @@ class Facts(NamedTuple):
                 f"maxmemory-policy is {self.maxmemory_policy}: a full server may throw messages "
                 "away; set it to noeviction."
             )
+        if self.silent:
+            found.append(f"{self.silent} of its servers do not answer.")
         if "slave" in self.role:
             found.append("It is a replica, which cannot be written to.")
         if self.replicas < min_replicas:
@@ -83,9 +89,9 @@ class Facts(NamedTuple):
         return found
 
 
-def facts_of(servers: Sequence[Server]) -> Facts:
-    """What those servers say that answer; some may have gone just now."""
-    found = [each for server in servers if (each := _ask(server)) is not None]
+def facts_of(answers: Sequence[Sequence[Any]], silent: int = 0) -> Facts:
+    """What servers answered to `QUESTIONS`; how many did not. Some may have gone just now."""
+    found = [_facts_of_one(answer) for answer in answers]
     return Facts(
         engine=_joined(each.engine for each in found),
         version_text=_joined(each.version_text for each in found),
@@ -94,16 +100,12 @@ def facts_of(servers: Sequence[Server]) -> Facts:
         appendfsync=_joined(each.appendfsync for each in found),
         maxmemory_policy=_joined(each.maxmemory_policy for each in found),
         replicas=min((each.replicas for each in found), default=0),
+        silent=silent,
     )
 
 
-def _ask(server: Server) -> Facts | None:
-    commands: list[tuple[Any, ...]] = [("INFO", section) for section in SECTIONS]
-    commands.append(("CONFIG", "GET", "appendfsync"))
-    try:
-        *sections, config = exchange(server, commands, ASK_SECONDS)
-    except FAILURES:
-        return None
+def _facts_of_one(answer: Sequence[Any]) -> Facts:
+    *sections, config = answer
     info: dict[str, str] = {}
     for section in sections:
         if isinstance(section, bytes):
@@ -113,7 +115,7 @@ def _ask(server: Server) -> Facts | None:
     valkey = "valkey_version" in info
     return Facts(
         engine="Valkey" if valkey else "Redis",
-        version_text=info.get("valkey_version") or info.get("redis_version", "0"),
+        version_text=info.get("valkey_version") or info.get("redis_version", UNKNOWN),
         role=info.get("role", UNKNOWN),
         appendonly={"1": "yes", "0": "no"}.get(info.get("aof_enabled", ""), UNKNOWN),
         appendfsync=UNKNOWN if hidden else config[1].decode(),
@@ -124,8 +126,3 @@ def _ask(server: Server) -> Facts | None:
 
 def _joined(values: Any) -> str:
     return ",".join(sorted(set(values))) or UNKNOWN
-
-
-def _version(text: str) -> tuple[int, ...]:
-    numbers = re.match(r"(\d+)\.(\d+)", text)
-    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)

@@ -89,7 +89,7 @@ class RedisMessages(MessageStore):
             ends = now + draft.ttl
             due = repr(now + draft.delay) if draft.delay > 0 else b""
             arguments += (pack_id(id), pack_draft(draft, client, now, ends), repr(ends), due)
-        answer = self._connection.write(POST, keys, *arguments, keys=own)
+        answer = self._connection.run(POST, keys, *arguments, keys=own)
         if answer[0] == b"done":
             return Posted(ids)
         if answer[0] == b"stale":
@@ -106,7 +106,7 @@ class RedisMessages(MessageStore):
         if not wanted:
             return []
         return unpack_messages(
-            self._connection.read(GET, self._names.queue(queue), repr(now), *wanted)
+            self._connection.run(GET, self._names.queue(queue), repr(now), *wanted)
         )
 
     def page(
@@ -134,7 +134,7 @@ class RedisMessages(MessageStore):
     def delete(self, queue: QueueRef, id: str, *, claim_id: str | None, now: float) -> None:
         claim = b"" if claim_id is None else pack_id(claim_id)
         keys = self._names.queue(queue)
-        answer = self._connection.write(DELETE, keys, repr(now), pack_id(id), claim)
+        answer = self._connection.run(DELETE, keys, repr(now), pack_id(id), claim)
         if answer == b"claimed":
             raise MessageIsClaimed(f"Message {id} is under a claim, and none was named.")
         if answer == b"other":
@@ -151,7 +151,7 @@ class RedisMessages(MessageStore):
         claims = [pack_id(claim) for claim in claim_ids or ()]
         wanted = [pack_id(id) for id in ids]
         keys = self._names.queue(queue)
-        answer = self._connection.write(DELETE_MANY, keys, repr(now), number, *claims, *wanted)
+        answer = self._connection.run(DELETE_MANY, keys, repr(now), number, *claims, *wanted)
         if answer == b"other":
             raise WrongClaim("One of the messages is under none of the claims named.")
 
@@ -162,13 +162,13 @@ class RedisMessages(MessageStore):
         rounds = self._connection.rounds()
         while answer == b"again":
             next(rounds)
-            answer = self._connection.write(POP, keys, repr(now), limit, keys=record)
+            answer = self._connection.run(POP, keys, repr(now), limit, keys=record)
         return unpack_messages(answer)
 
     def purge(self, queue: QueueRef, *, now: float) -> None:
         keys = self._names.queue(queue)
         token = request_token()  # of our own: the connection may send this twice
-        self._connection.write(PURGE, keys, pack_id(token), keys=[keys.tokens(token)])
+        self._connection.run(PURGE, keys, pack_id(token), keys=[keys.tokens(token)])
 
     def stats(self, queue: QueueRef, *, now: float) -> Stats:
         count, claimed, *ends = self._settled(STATS, self._names.queue(queue), now)
@@ -189,7 +189,7 @@ class RedisMessages(MessageStore):
 
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
         keys = self._names.queue(queue)
-        return unpack_letters(self._connection.read(DEAD_LETTERS, keys, repr(now)))
+        return unpack_letters(self._connection.run(DEAD_LETTERS, keys, repr(now)))
 
     def accept_dead_letters(
         self, queue: QueueRef, letters: Sequence[DeadLetter], *, now: float
@@ -201,23 +201,23 @@ class RedisMessages(MessageStore):
         arguments.append(BURIAL_SECONDS)
         for letter in letters:
             arguments += pack_letter(letter)
-        self._connection.write(ACCEPT, keys, *arguments, keys=[keys.own(b"burials")])
+        self._connection.run(ACCEPT, keys, *arguments, keys=[keys.own(b"burials")])
 
     def clear_dead_letters(self, queue: QueueRef, burials: Sequence[str], *, now: float) -> None:
         if not burials:
             return
         keys = self._names.queue(queue)
         packed = [burial.encode("utf-8", "surrogatepass") for burial in burials]
-        self._connection.write(CLEAR, keys, keys.ref, *packed)
+        self._connection.run(CLEAR, keys, keys.ref, *packed)
 
     def _settled(self, script: Script, keys: QueueKeys, now: float, *arguments: Any) -> Any:
         """Run a reading script; bring the queue up to now first, if much is over or due there."""
-        answer = self._connection.read(script, keys, repr(now), *arguments)
+        answer = self._connection.run(script, keys, repr(now), *arguments)
         rounds = self._connection.rounds()
         while answer == b"settle":
             next(rounds)
-            if not self._connection.write(SETTLE, keys, repr(now)):
-                answer = self._connection.read(script, keys, repr(now), *arguments)
+            if not self._connection.run(SETTLE, keys, repr(now)):
+                answer = self._connection.run(script, keys, repr(now), *arguments)
         return answer
 
 

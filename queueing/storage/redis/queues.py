@@ -24,19 +24,19 @@ class RedisQueues(QueueStore):
     def create(self, queue: QueueRef, document: bytes, *, token: str, now: float) -> bool:
         keys = self._names.queue(queue)
         arguments = (pack_id(token), keys.name, document, metadata_version(document))
-        made = self._connection.write(CREATE, keys, *arguments, keys=[keys.tokens(token)])
+        made = self._connection.run(CREATE, keys, *arguments, keys=[keys.tokens(token)])
         return bool(made)
 
     def fetch(self, queue: QueueRef) -> Metadata | None:
         keys = self._names.queue(queue)
-        return _metadata(self._connection.ask(keys.partition, "HMGET", keys.all[0], "d", "v"))
+        return _metadata(self._connection.look(keys.partition, "HMGET", keys.all[0], "d", "v"))
 
     def replace(
         self, queue: QueueRef, document: bytes, *, expected: str, token: str, now: float
     ) -> None:
         keys = self._names.queue(queue)
         arguments = (pack_id(token), expected, document, metadata_version(document))
-        answer = self._connection.write(REPLACE, keys, *arguments, keys=[keys.tokens(token)])
+        answer = self._connection.run(REPLACE, keys, *arguments, keys=[keys.tokens(token)])
         if answer == b"missing":
             raise QueueNotFound(f"There is no queue {queue.name!r}.")
         if answer == b"changed":
@@ -45,7 +45,7 @@ class RedisQueues(QueueStore):
     def delete(self, queue: QueueRef, *, now: float) -> None:
         keys = self._names.queue(queue)
         token = request_token()  # of our own: the connection may send this twice
-        self._connection.write(
+        self._connection.run(
             DELETE_QUEUE,
             keys,
             pack_id(token),

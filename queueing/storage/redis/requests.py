@@ -27,6 +27,9 @@ PAUSES: Final = (0.0, 0.02, 0.05, 0.1, 0.2)
 LEAST_PART: Final = 0.1
 """Part of a request's time that must be left for another attempt: so long may connecting take."""
 
+TOUCHED_MILLISECONDS: Final = 30 * 86_400_000
+"""How long the key is kept that is written to have something to wait for; each time anew."""
+
 LOOK_SECONDS: Final = 1.0
 """How long somebody who looks whether a server is back waits for its answer."""
 
@@ -71,8 +74,10 @@ class Policy(NamedTuple):
 class Request:
     """One request, on its way until it is answered, refused, or out of time.
 
-    `script`: the command is an EVALSHA of it. `touch`: `min_replicas` must have what it wrote; this is
-    another write in the same slot, without which a step that changed nothing would wait for nothing.
+    `script`: the command is an EVALSHA of it. `touch`: answered when `min_replicas` have all that it
+    wrote and saw. `WAIT` is for a connection's own writes (in older versions for all that the
+    server was told until the connection's last command), and one that saw what another connection
+    wrote has none of its own. So a key of this name, in the same slot, is written behind the command.
     """
 
     def __init__(
@@ -81,7 +86,8 @@ class Request:
         partition: int,
         command: Command,
         script: Script | None = None,
-        touch: Command | None = None,
+        touch: bytes | None = None,
+        seconds: float | None = None,
     ) -> None:
         self._policy = policy
         self._servers = policy.servers
@@ -89,7 +95,8 @@ class Request:
         self._command = command
         self._script = script
         self._touch = touch
-        self._clock = Clock(policy.timeout_seconds)
+        self._touch_made = False
+        self._clock = Clock(policy.timeout_seconds if seconds is None else seconds)
         self._asking: Server | None = None  # where a slot is just moving to
         self._outage = policy.servers.unknown
         self._looks = False  # whether the server is back, see Outage.enter
@@ -137,21 +144,32 @@ class Request:
         """Send it once; the answer, or the error that Redis gave instead."""
         seconds = LOOK_SECONDS if self._looks else self._policy.answer_seconds
         seconds = min(seconds, self._clock.left())
-        commands = [self._command]
-        replicas = self._policy.min_replicas
-        if self._asking is not None:
-            commands.insert(0, ("ASKING",))
+        asking: list[Command] = [] if self._asking is None else [("ASKING",)]
+        commands = [*asking, self._command]
         if self._touch is not None:
-            commands += (self._touch, ("WAIT", replicas, max(1, int(seconds * 800))))
+            # A full server refuses SET, but not this: consumers may drain it.
+            commands += (*asking, ("PEXPIRE", self._touch, TOUCHED_MILLISECONDS))
+            commands.append(("WAIT", self._policy.min_replicas, max(1, int(seconds * 800))))
         answers = exchange(server, commands, seconds)
-        answer = answers[0 if self._asking is None else 1]
+        answer = answers[len(asking)]
         if isinstance(answer, Exception):
             raise answer
         if self._touch is not None:
-            reached = answers[-1]
-            if not isinstance(reached, int) or reached < replicas:
-                raise NotReplicated(f"{reached} of {replicas} replicas have what was written")
+            touched, reached = answers[-2:]
+            if touched == 0 and not asking and not self._touch_made:
+                # The first time ever. All of it again: the master may be another by now.
+                self._touch_made = True
+                exchange(server, [("SET", self._touch, b"", "PX", TOUCHED_MILLISECONDS)], seconds)
+                return self._attempt(server)
+            self._check_replicated(touched, reached)
         return answer
+
+    def _check_replicated(self, touched: Any, reached: Any) -> None:
+        if touched != 1:
+            raise NotReplicated(f"nothing could be written to wait for ({touched})")
+        replicas = self._policy.min_replicas
+        if not isinstance(reached, int) or reached < replicas:
+            raise NotReplicated(f"{reached} of {replicas} replicas have what was written or seen")
 
     def _failed(self, error: Exception) -> None:
         """See to it that another attempt makes sense.
@@ -200,7 +218,7 @@ def exchange(server: Server, commands: Sequence[Command], seconds: float) -> lis
 
     :raises RedisError: no connection, or no answer in time
     """
-    connection = server.pool.get_connection()
+    connection = server.connection()
     try:
         connection.send_packed_command(connection.pack_commands(commands))
         answers: list[Any] = []

@@ -24,6 +24,7 @@ from redis.sentinel import Sentinel
 
 from queueing.storage.redis.keys import CLUSTER_PARTITIONS, Namespace
 from queueing.storage.redis.outages import Outage
+from queueing.storage.redis.reconnects import Reconnects
 from queueing.storage.redis.uri import Address
 
 # A command that timed out may have been done: only `connection.py`, which knows the request's token,
@@ -37,12 +38,21 @@ class Server(NamedTuple):
     name: str
     pool: redis.ConnectionPool
     outage: Outage
+    reconnects: Reconnects
+    one_address: bool = False  # of several, at one of which it is; see Reconnects.watch
+
+    def connection(self) -> Any:
+        """One of the pool, connected; to be released there."""
+        connection = self.pool.get_connection()
+        self.reconnects.watch(connection, one_address=self.one_address)
+        return connection
 
 
 class Servers(ABC):
     """The servers of one store. Threads share it, and it survives a fork."""
 
     partitions: int
+    reconnects: Reconnects
     unknown: Outage
     """Of the time when nobody knows which server to ask."""
 
@@ -106,7 +116,8 @@ class SingleServer(Servers):
         self._client = redis.Redis(**where, db=address.db, **_arguments(address, timing))
         name, pool = f"Redis at {address}", self._client.connection_pool
         self.unknown = Outage(name, timing.total)
-        self._server = Server(name, pool, self.unknown)
+        self.reconnects = Reconnects()
+        self._server = Server(name, pool, self.unknown, self.reconnects)
 
     def holding(self, partition: int) -> Server:
         return self._server
@@ -134,7 +145,8 @@ class SentinelServers(Servers):
         self._client = self._sentinel.master_for(address.master, db=address.db, **arguments)
         name, pool = f"Redis master {address}", self._client.connection_pool
         self.unknown = Outage(name, timing.total)
-        self._server = Server(name, pool, self.unknown)
+        self.reconnects = Reconnects()
+        self._server = Server(name, pool, self.unknown, self.reconnects, one_address=True)
 
     def holding(self, partition: int) -> Server:
         return self._server
@@ -166,7 +178,9 @@ class ClusterServers(Servers):
         self._slots = [names.slot(partition) for partition in range(self.partitions)]
         self._cluster: RedisCluster | None = None
         self.unknown = Outage(f"Redis Cluster at {address}", timing.total)
+        self.reconnects = Reconnects()
         self._outages: dict[str, Outage] = {}
+        self._first = ""  # who held the first partition when we looked last: it tells the time
         self._start_reading()
 
     def _start_reading(self) -> None:
@@ -187,6 +201,7 @@ class ClusterServers(Servers):
     def moved(self, error: MovedError) -> bool:
         if self._cluster is not None:
             self._cluster.nodes_manager.move_slot(error)
+            self._look_who_tells_the_time()
         return True
 
     def asked(self, error: AskError) -> Server | None:
@@ -220,11 +235,20 @@ class ClusterServers(Servers):
         outage = self._outages.get(name)
         if outage is None:
             outage = self._outages.setdefault(name, Outage(name, self._timing.total))
-        return Server(name, node.redis_connection.connection_pool, outage)
+        assert node.redis_connection is not None
+        return Server(name, node.redis_connection.connection_pool, outage, self.reconnects)
+
+    def _look_who_tells_the_time(self) -> None:
+        server = self.holding(0)
+        if server is not None and server.name != self._first:
+            known, self._first = self._first, server.name
+            if known:
+                self.reconnects.happened()
 
     def _read_map(self, read: threading.Event) -> None:
         try:
             self._reason = self._read_now()
+            self._look_who_tells_the_time()
         finally:
             time.sleep(0.02)  # many requests may ask for the map at once; one reading is enough
             self._reading.release()

@@ -124,7 +124,7 @@ class Load:
                 client.delete(id, claim_id)
         if rng.random() < 0.4:
             client.pop(rng.choice([1, 2, 5]))
-        if rng.random() < 0.1:
+        if rng.random() < 0.3:
             marker = client.page(marker, 50)
         return marker
 

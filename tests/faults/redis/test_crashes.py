@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis.exceptions import BusyLoadingError, RedisError
 
 from queueing.core.clock import ManualClock
 from queueing.core.errors import StorageUnavailable
@@ -21,7 +22,7 @@ from queueing.storage.redis import driver
 from queueing.storage.redis.driver import RedisStorage
 from tests.contract.subject import Subject, bodies
 from tests.faults.redis.load import LONG, Load, persist
-from tests.support.engines.redis import Process, wait_for
+from tests.support.engines.redis import Process, talk, wait_for
 
 pytestmark = pytest.mark.timeout(7200 if LONG else 600)
 
@@ -165,12 +166,13 @@ def test_a_server_that_is_just_loading_its_data_is_waited_for(
     victim.command("BGREWRITEAOF")
     wait_for(lambda: not victim.command("INFO")["aof_rewrite_in_progress"], "the rewrite")
     victim.kill()
-    slowly = ("--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024")
+    slowly = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
     loading = Process(victim.home, (*victim.arguments, *slowly), victim.port)
     answer: list[object] = []
     asker = threading.Thread(target=lambda: answer.append(bodies(q.everything())))
     starter = threading.Thread(target=loading.start)
     starter.start()
+    wait_for(lambda: is_loading(victim.port), "the server to load")
     asker.start()
     asker.join()
     starter.join()
@@ -207,6 +209,17 @@ def test_a_forked_child_and_its_parent_use_connections_of_their_own(
     os.close(read)
     assert len(theirs) == len(popped) == 50
     assert not set(theirs) & set(popped)
+
+
+def is_loading(port: int) -> bool:
+    try:
+        with talk(port) as client:
+            client.ping()
+    except BusyLoadingError:
+        return True
+    except RedisError:
+        return False
+    return False
 
 
 def give_up(q: Subject) -> None:

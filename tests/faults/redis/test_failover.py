@@ -3,7 +3,7 @@ without it, what the replica had not received is, and only that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from redis.crc import key_slot
 
 from queueing.core.clock import ManualClock
 from queueing.core.errors import StorageUnavailable
-from queueing.core.models import QueueRef
+from queueing.core.models import DeadLetterRule, QueueRef
 from queueing.storage.redis import driver
 from queueing.storage.redis.keys import CLUSTER_PARTITIONS, Namespace
 from tests.contract.subject import Subject, bodies
@@ -115,7 +115,7 @@ def test_what_a_replica_has_not_received_is_lost_without_min_replicas_and_not_ac
             careless = subject(master, clock, "")
             careful = subject(master, clock, "?min_replicas=1")
             careless.post(b"replicated")
-            careful.post(b"surely replicated")
+            persist(lambda: careful.post(b"surely replicated"))
             link.refuse()  # the replica hears nothing more
             careless.post(b"lost")
             with pytest.raises(StorageUnavailable):
@@ -149,9 +149,102 @@ def test_a_repeat_that_changes_nothing_waits_for_the_replicas_as_well(
             q.storage.close()
 
 
-def subject(server: Process, clock: ManualClock, options: str) -> Subject:
-    storage = driver.open(f"{server.uri}{options}", timeout_seconds=5)
-    return Subject(storage, QueueRef("project", "q"), clock)
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Proxy]]:
+    home = tmp_path_factory.mktemp("replicated")
+    with running(Process(home / "master")) as master, Proxy(master.port) as link:
+        following = ("--replicaof", f"127.0.0.1 {link.port}")
+        with running(Process(home / "replica", following)):
+            yield master, link
+
+
+@pytest.fixture
+def master_and_link(replicated: tuple[Process, Proxy]) -> Iterator[tuple[Process, Proxy]]:
+    """A master, and the connection on which its replica hears of what is written."""
+    master, link = replicated
+    wait_for(lambda: has_replica(master), "the replica to follow")
+    yield master, link
+    link.refuse(False)
+
+
+READS: dict[str, Callable[[Subject, str, str], object]] = {
+    "messages by id": lambda q, id, claim: [it.body for it in q.get(id)],
+    "page": lambda q, id, claim: bodies(q.everything()),
+    "claim": lambda q, id, claim: bodies(q.take().messages),
+    "look at a claim": lambda q, id, claim: bodies(q.held(claim).messages),
+    "pop": lambda q, id, claim: bodies(q.pop()),
+    "stats": lambda q, id, claim: q.counts(),
+    "dead letters": lambda q, id, claim: bodies(it.message for it in q.pile()),
+    "metadata": lambda q, id, claim: q.metadata.document,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_nothing_is_shown_that_the_replicas_do_not_have(
+    master_and_link: tuple[Process, Proxy], clock: ManualClock, project: str, read: str
+) -> None:
+    """A fail-over would take it back after somebody acted on it: a message, who holds it, settings."""
+    master, link = master_and_link
+    writer = subject(master, clock, "", project=project)
+    reader = subject(master, clock, "?min_replicas=1", project=project, timeout_seconds=1)
+    persist(reader.stats)
+    persist(reader.exists)  # has used its connection before
+    link.refuse()
+    rule = DeadLetterRule("dead", 1)
+    writer.create(b'{"a":1}')
+    version = writer.metadata.version
+    reader, writer = reader.knowing(version), writer.knowing(version)
+    writer.post(b"buried")
+    writer.release(writer.take(rule=rule).id)
+    buried = writer.claim(rule=rule).dead_letters
+    id, _ = writer.post(b"claimed", b"free")
+    claim = writer.take(1)
+    with pytest.raises(StorageUnavailable):
+        READS[read](reader, id, claim.id)
+    link.refuse(False)
+    wait_for(lambda: has_replica(master), "the replica to follow again")
+    shown = {
+        "messages by id": [b"claimed"],
+        "page": [b"claimed", b"free"],
+        "look at a claim": [b"claimed"],
+        "stats": (1, 1),
+        "dead letters": [letter.message.body for letter in buried],
+        "metadata": b'{"a":1}',
+    }
+    if read in shown:
+        assert persist(lambda: READS[read](reader, id, claim.id)) == shown[read]
+    for each in (reader, writer):
+        each.storage.close()
+
+
+def test_a_full_server_still_says_what_its_replicas_have(
+    master_and_link: tuple[Process, Proxy], clock: ManualClock, project: str
+) -> None:
+    """What is written to wait for needs no memory, but for the first time."""
+    master, _ = master_and_link
+    q = subject(master, clock, "?min_replicas=1", project=project)
+    q.post(b"a", b"b")
+    master.command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(StorageUnavailable, match="OOM"):
+            q.post(b"c")
+        assert bodies(q.everything()) == [b"a", b"b"]
+        assert bodies(q.pop(2)) == [b"a", b"b"]
+    finally:
+        master.command("CONFIG", "SET", "maxmemory", "0")
+        q.storage.close()
+
+
+def subject(
+    server: Process,
+    clock: ManualClock,
+    options: str,
+    *,
+    project: str = "project",
+    timeout_seconds: float = 2,
+) -> Subject:
+    storage = driver.open(f"{server.uri}{options}", timeout_seconds=timeout_seconds)
+    return Subject(storage, QueueRef(project, "q"), clock)
 
 
 def slot_of(queue: QueueRef) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis.exceptions import ResponseError
 
 from queueing.core.clock import ManualClock
 from queueing.core.models import Claimed, QueueRef, request_token
@@ -20,12 +23,6 @@ from tests.support.engines.redis import Process, talk, wait_for
 pytestmark = pytest.mark.timeout(7200 if LONG else 600)
 
 SLOW_SCRIPTS = 1_000
-BUSY = """
-local start = os.clock()
-repeat
-until (os.clock() - start) * 1000 > tonumber(ARGV[1])
-"""
-"""A script that takes so many milliseconds, in which the server does nothing else."""
 
 
 @pytest.fixture
@@ -38,26 +35,16 @@ def storage(proxy: Proxy) -> Iterator[RedisStorage]:
 
 
 def test_a_thousand_slow_scripts_are_each_done_once(victim: Process, project: str) -> None:
-    """Most requests run into their time-out, behind a script that blocks the server for longer."""
+    """The server stops again and again, wherever it is, and for longer than a request waits."""
     uri = f"{victim.uri}?answer_timeout_seconds=0.03"
     storage = driver.open(uri, timeout_seconds=60)
-    stop = threading.Event()
-
-    def block() -> None:
-        with talk(victim.port) as client:
-            while not stop.is_set():
-                client.eval(BUSY, 0, 70)
-                time.sleep(0.02)
-
-    blocker = threading.Thread(target=block)
-    blocker.start()
-    queue = QueueRef(project, "q")
-    try:
-        with Load([storage], queue, operations=SLOW_SCRIPTS, threads=16) as load:
-            pass
-    finally:
-        stop.set()
-        blocker.join()
+    with Load([storage], QueueRef(project, "q"), operations=SLOW_SCRIPTS, threads=16) as load:
+        while load.answered < SLOW_SCRIPTS and not load.errors:
+            os.kill(victim.pid, signal.SIGSTOP)
+            time.sleep(0.07)  # all 16 ask a second time meanwhile, and a third
+            answered = load.answered
+            os.kill(victim.pid, signal.SIGCONT)
+            wait_for(lambda n=answered: load.answered > n + 20 or load.errors, "some answers")
     assert load.findings() == []
     calls = victim.command("INFO", "commandstats")["cmdstat_evalsha"]["calls"]
     assert calls > load.answered + SLOW_SCRIPTS / 4, "few requests were sent twice"
@@ -65,16 +52,25 @@ def test_a_thousand_slow_scripts_are_each_done_once(victim: Process, project: st
 
 
 def test_a_script_that_makes_the_server_busy_is_waited_for(
-    server: Process, storage: RedisStorage, q: Subject
+    server: Process, storage: RedisStorage, proxy: Proxy, q: Subject
 ) -> None:
     """After a while a server with a long script answers BUSY to everybody else."""
     q.post(b"a")
     server.command("CONFIG", "SET", "lua-time-limit", "50")
-    blocker = threading.Thread(target=lambda: server.command("EVAL", BUSY, 0, 1500))
-    blocker.start()
-    wait_for(lambda: not server.answers(), "the server to be busy")
-    assert bodies(q.pop()) == [b"a"]
-    blocker.join()
+
+    def never_end() -> None:
+        with pytest.raises(ResponseError, match="killed"):
+            server.command("EVAL", "while true do end", 0)
+
+    with ThreadPoolExecutor(2) as threads:
+        blocker = threads.submit(never_end)
+        wait_for(lambda: not server.answers(), "the server to be busy")
+        asked = proxy.round_trips
+        popped = threads.submit(q.pop)
+        wait_for(lambda: proxy.round_trips - asked > 1, "it to be asked again")
+        server.command("SCRIPT", "KILL")
+        assert bodies(popped.result()) == [b"a"]
+        blocker.result()
 
 
 # The first request arrives after the second, which was sent when the first was not answered: as from
