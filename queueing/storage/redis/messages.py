@@ -183,7 +183,7 @@ class RedisMessages(MessageStore):
         )
 
     def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
-        answer = self._connection.read(OUTLOOK, self._names.queue(queue), repr(now))
+        answer = self._connection.run(OUTLOOK, self._names.queue(queue), repr(now))
         free, due_at = answer
         return Outlook(min(free, limit), float(due_at) if due_at else None)
 
