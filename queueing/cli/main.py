@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from queueing import __version__
+from queueing.cli.bench import bench
 from queueing.cli.collect import collect
 from queueing.cli.config import config
 from queueing.cli.serve import serve
@@ -48,7 +49,7 @@ def main() -> None:
     """
 
 
-for command in (serve, config, collect):
+for command in (serve, config, collect, bench):
     main.add_command(command)
 
 
