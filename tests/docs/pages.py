@@ -48,13 +48,13 @@ def _pattern(text: str) -> str:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Every `sh` block of the page that calls curl, in order."""
+    """Every `sh` block of the page that calls curl or `queueing bench`, in order."""
     text = page.read_text()
     fences = list(_FENCE.finditer(text))
     found = []
     for fence, following in zip_longest(fences, fences[1:]):
         language, body = fence.groups()
-        if language != "sh" or "curl" not in body:
+        if language != "sh" or not ("curl" in body or "queueing bench" in body):
             continue
         answer = kind = None
         if following and not text[fence.end() : following.start()].strip():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +34,7 @@ def test_the_readme_and_the_guides_hold_over_every_store(
 def _follow(page: Path, server: Server) -> None:
     examples = blocks(page)
     with server, TemporaryDirectory() as folder:
+        Path(folder, ".venv").symlink_to(sys.prefix)  # what `make serve` made for the reader
         printed = _type(examples, server.url.removeprefix("http://"), Path(folder))
     wrong = [
         f"{block.page}:{block.line}\n{block.commands}\nexpected:\n{block.answer}\ncame:\n{output}"
