@@ -1,7 +1,8 @@
 """A server that speaks MongoDB's wire protocol, for tests: mongo-java-server, in memory or on disk.
 
 It is atomic, has no sessions, no transactions, no `explain`, goes on after an error within a command,
-and answers range queries by scanning. Its jars come from Maven once, into `.cache` of the checkout.
+and answers range queries by scanning; what names an `_id` it finds at once (`mongo/ById.java`). Its
+jars come from Maven once, into `.cache` of the checkout.
 `QUEUEING_TEST_MONGODB_URI` names a real server instead. Each test has a database of its own.
 """
 
@@ -27,6 +28,8 @@ GIVEN = "QUEUEING_TEST_MONGODB_URI"
 
 SOURCE = Path(__file__).parent / "mongo"
 CACHE = Path(__file__).parents[3] / ".cache" / "engines"
+
+FLAGS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx2g"]
 
 
 def server(place: Place) -> str:
@@ -58,7 +61,7 @@ class Process:
         self.home.mkdir(parents=True, exist_ok=True)
         port_file = self.home / "port"
         port_file.unlink(missing_ok=True)
-        command = [program("java"), "-XX:+UseSerialGC", "-Xmx2g", "-cp", classes()]
+        command = [program("java"), *FLAGS, "-cp", classes()]
         command += ["Launcher", str(port_file), str(self.port)]
         if self.on_disk:
             command.append(str(self.home / "data.h2"))
@@ -127,7 +130,7 @@ def has_ended(pid: int) -> bool:
 
 def classes() -> str:
     """The class path: jars and the launcher, fetched and compiled by whoever needs them first."""
-    sources = [SOURCE / "pom.xml", SOURCE / "Launcher.java"]
+    sources = [SOURCE / "pom.xml", *sorted(SOURCE.glob("*.java"))]
     version = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     directory = CACHE / f"mongo-{version}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -144,7 +147,7 @@ def _make(directory: Path) -> None:
     fetch = [program("mvn"), "--batch-mode", "--quiet", "--file", str(SOURCE / "pom.xml")]
     run([*fetch, "dependency:copy-dependencies", f"-DoutputDirectory={directory}"])
     compile = [program("javac"), "-cp", f"{directory}/*", "-d", str(directory)]
-    run([*compile, str(SOURCE / "Launcher.java")])
+    run([*compile, *map(str, sorted(SOURCE.glob("*.java")))])
 
 
 def program(name: str) -> str:
