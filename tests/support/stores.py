@@ -115,9 +115,9 @@ STORES = {
     for store in [
         Store("model", None, resends=True),
         Store("sqlite", sqlite, announces=True),
-        Store("redis", redis, resends=True),
-        Store("redis-cluster", redis_cluster, resends=True),
-        Store("redis-sentinel", redis_sentinel, resends=True),
+        Store("redis", redis, resends=True, announces=True),
+        Store("redis-cluster", redis_cluster, resends=True, announces=True),
+        Store("redis-sentinel", redis_sentinel, resends=True, announces=True),
         Store("mongodb", mongodb),
     ]
 }

@@ -7,6 +7,7 @@ from typing import Any
 from queueing.core.errors import ClaimNotFound, StaleSettings
 from queueing.core.models import Claim, Claimed, ClaimTerms, Metadata, QueueRef
 from queueing.storage.contract import ClaimStore
+from queueing.storage.redis.announcing import Announcements
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.keys import pack_id
 from queueing.storage.redis.records import unpack_letters, unpack_messages
@@ -14,8 +15,9 @@ from queueing.storage.redis.scripts import CLAIM, CLAIM_GET, RELEASE, RENEW
 
 
 class RedisClaims(ClaimStore):
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, announcements: Announcements) -> None:
         self._connection = connection
+        self._announcements = announcements
         self._names = connection.names
 
     def claim(
@@ -56,7 +58,8 @@ class RedisClaims(ClaimStore):
 
     def release(self, queue: QueueRef, claim_id: str, *, now: float) -> None:
         keys = self._names.queue(queue)
-        self._connection.run(RELEASE, keys, repr(now), pack_id(claim_id), keys.ref)
+        terms = self._announcements.terms(keys)
+        self._connection.run(RELEASE, keys, repr(now), pack_id(claim_id), keys.ref, *terms)
 
 
 def _claim(id: str, answer: list[Any]) -> Claim:

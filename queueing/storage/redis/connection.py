@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import MaxConnectionsError
 
 from queueing.core.errors import StorageUnavailable
+from queueing.storage.redis.announcing import Announcements
 from queueing.storage.redis.errors import FAILURES, Verdict, verdict
 from queueing.storage.redis.keys import Namespace, QueueKeys
 from queueing.storage.redis.requests import LOOK_SECONDS, Command, Policy, Request, exchange
@@ -98,6 +99,9 @@ class Connection:
     def tell_reconnects(self, callback: Callable[[], None]) -> None:
         """Call it when a server is reached again, or another one in its place."""
         self._servers.reconnects.tell(callback)
+
+    def announcements(self) -> Announcements:
+        return Announcements(self.names, self._servers)
 
     def close(self) -> None:
         self._servers.close()

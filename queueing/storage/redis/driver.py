@@ -9,13 +9,13 @@ answer gets lost, `keys.py` how queues are spread over a Cluster.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any, Final
 
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.core.models import QueueRef
-from queueing.storage.contract import Storage
+from queueing.storage.contract import Announces, Storage
 from queueing.storage.redis.claims import RedisClaims
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.errors import refusal
@@ -35,7 +35,7 @@ OLDEST: Final = (6, 2)
 """The first version with `ZADD LT` and `ZMSCORE`."""
 
 
-class RedisStorage(Storage):
+class RedisStorage(Storage, Announces):
     """One open store. Its connections survive a fork: a child makes its own."""
 
     resends = True
@@ -46,8 +46,9 @@ class RedisStorage(Storage):
         self._names = connection.names
         self._min_replicas = min_replicas
         self.queues = RedisQueues(connection)
-        self.messages = RedisMessages(connection)
-        self.claims = RedisClaims(connection)
+        self._announcements = connection.announcements()
+        self.messages = RedisMessages(connection, self._announcements)
+        self.claims = RedisClaims(connection, self._announcements)
 
     def time(self) -> float:
         # In a Cluster each machine has a clock of its own: always the same partition's.
@@ -87,7 +88,17 @@ class RedisStorage(Storage):
         refs = _in_turn(self._connection.ask_those_there(asked))
         return [queue_of(ref) for ref in refs[:limit]]
 
+    def listen(self, hear: Callable[[QueueRef, int], None]) -> None:
+        self._announcements.listen(hear)
+
+    def follow(self, queue: QueueRef) -> bool:
+        return self._announcements.follow(queue)
+
+    def unfollow(self, queue: QueueRef) -> None:
+        self._announcements.unfollow(queue)
+
     def close(self) -> None:
+        self._announcements.close()
         self._connection.close()
 
     def _reconnected(self) -> None:

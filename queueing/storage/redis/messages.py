@@ -28,6 +28,7 @@ from queueing.core.models import (
     request_token,
 )
 from queueing.storage.contract import BURIAL_SECONDS, MessageStore
+from queueing.storage.redis.announcing import Announcements
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.keys import QueueKeys, pack_id, unpack_id
 from queueing.storage.redis.records import (
@@ -60,8 +61,9 @@ KEY_SLACK_MILLISECONDS: Final = 60_000
 
 
 class RedisMessages(MessageStore):
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, announcements: Announcements) -> None:
         self._connection = connection
+        self._announcements = announcements
         self._names = connection.names
 
     def post(
@@ -84,7 +86,7 @@ class RedisMessages(MessageStore):
         ids = tuple([message_id(token, index) for index in range(len(drafts))])
         client = pack_client(client_id)
         arguments: list[Any] = [repr(now), int(now * 1_000_000), pack_id(token), version]
-        arguments += [keys.ref, keys.name, *remembered]
+        arguments += [keys.ref, keys.name, *remembered, *self._announcements.terms(keys)]
         for id, draft in zip(ids, drafts, strict=True):
             ends = now + draft.ttl
             due = repr(now + draft.delay) if draft.delay > 0 else b""
@@ -198,7 +200,7 @@ class RedisMessages(MessageStore):
             return
         keys = self._names.queue(queue)
         arguments: list[Any] = [repr(now), int(now * 1_000_000), keys.ref, keys.name]
-        arguments.append(BURIAL_SECONDS)
+        arguments += [BURIAL_SECONDS, *self._announcements.terms(keys)]
         for letter in letters:
             arguments += pack_letter(letter)
         self._connection.run(ACCEPT, keys, *arguments, keys=[keys.own(b"burials")])

@@ -91,10 +91,12 @@ def test_an_account_that_may_only_do_what_is_needed(server: Process, clock: Manu
     """What the documentation tells to allow."""
     allowed = (
         "~q:*",
+        "&q:*",
         "+@read",
         "+@write",
         "+@scripting",
         "+@connection",
+        "+@pubsub",
         "+info",
         "+time",
         "+wait",

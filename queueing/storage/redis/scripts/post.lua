@@ -3,12 +3,13 @@
 -- KEYS    those of _keys.lua; 17: set of tokens; 18: record of the idempotency key, if one is given
 -- ARGV    now, now in us, token, version, ref of the queue, its name,
 --         length of the digest (0: no key), record of the key, milliseconds to keep it,
+--         how to announce it (command, channel, by whom),
 --         then of each message: id, message, end of its life, end of its delay ('' if none)
 -- Answer  {'done'}; {'stale', document, version}; {'reused'}; {'known', token and number of messages}
 -- Cost    the number of messages * (log of the depth); sweeps twice as many expired ones on the way
 --
 -- A first write that needs memory comes first, so that a full server refuses before anything is done.
--- @include keys messages queue
+-- @include keys messages queue announce
 local now, token, version, ref = tonumber(ARGV[1]), ARGV[3], ARGV[4], ARGV[5]
 local digest_length, record = tonumber(ARGV[7]), ARGV[8]
 
@@ -36,7 +37,7 @@ if not state[1] then open(ARGV[6], '{}', '') end
 local sequence = math.max(tonumber(state[3] or 0) + 1, tonumber(ARGV[2]))
 local stored, free, delayed, delays, expiry = {}, {}, {}, {}, {}
 local first_end
-for i = 10, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
   local id, ends, due = ARGV[i], ARGV[i + 2], ARGV[i + 3]
   stored[#stored + 1] = id
   stored[#stored + 1] = struct.pack('>d', sequence) .. ARGV[i + 1]
@@ -61,4 +62,5 @@ each('ZADD', DELAYS, delays)
 each('ZADD', EXPIRY, expiry)
 call('ZADD', AGENDA, 'LT', first_end, ref)
 sweep(now, math.min(#stored, DUE_PER_STEP))
+announce(ARGV[10], ARGV[11], ARGV[12], #free / 2, #delayed / 2)
 return {'done'}
