@@ -44,7 +44,15 @@ class Settings(Limits):
     workers: int = option(
         0, "Worker processes; 0 chooses by the machine's cores and the store.", least=0, most=1024
     )
-    threads: int = option(8, "Threads in each worker process.", least=1, most=512)
+    threads: int = option(
+        8, "Threads in each worker process, besides those whose requests wait.", least=1, most=512
+    )
+    max_waiters: int = option(
+        400,
+        "How many requests may `wait` in each worker process; one more is answered at once.",
+        least=0,
+        most=10_000,
+    )
     keep_alive_seconds: int = option(
         75,
         "How long an idle connection stays open; longer than a proxy before this server keeps its own.",
@@ -84,6 +92,12 @@ class Settings(Limits):
     policy: Mapping[str, str] = option(
         {}, "Rules per action that replace the built-in ones, as `queues:create`."
     )
+
+    @property
+    def all_threads(self) -> int:
+        """What a server has to start at most in each process, so that no waiting request holds a
+        thread that another one needs."""
+        return self.threads + (self.max_waiters if self.max_wait_seconds else 0)
 
 
 class ConfigError(SetupError):

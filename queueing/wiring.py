@@ -13,6 +13,7 @@ from queueing.service.messages import Messages
 from queueing.service.queues import Queues
 from queueing.service.settings import KnownSettings
 from queueing.service.sweeping import BackgroundSweeper, Sweeper
+from queueing.service.waiting import WaitingRoom
 from queueing.storage.contract import Storage
 from queueing.storage.registry import open_storage
 
@@ -21,10 +22,15 @@ class Node:
     """What one process runs: an app over an open store, and a thread that sweeps once it is started."""
 
     def __init__(
-        self, app: WSGIApplication, storage: Storage, sweeper: BackgroundSweeper | None = None
+        self,
+        app: WSGIApplication,
+        storage: Storage,
+        room: WaitingRoom,
+        sweeper: BackgroundSweeper | None = None,
     ) -> None:
         self.app = app
         self.storage = storage
+        self._room = room
         self._sweeper = sweeper
 
     def start(self) -> None:
@@ -32,8 +38,13 @@ class Node:
         if self._sweeper:
             self._sweeper.start()
 
+    def stop_waiting(self) -> None:
+        """Answer at once all requests that wait, and let none wait any more. May be called twice."""
+        self._room.stop()
+
     def close(self) -> None:
-        """End sweeping, close the store; requests after this fail."""
+        """End waiting and sweeping, close the store; requests after this fail."""
+        self._room.close()
         if self._sweeper:
             self._sweeper.stop()
         self.storage.close()
@@ -53,19 +64,25 @@ def build(
     if clock is None:
         clock = StoreClock(storage.time)
         storage.on_reconnect = clock.reset
+    room = WaitingRoom(storage, clock, max_waiters=settings.max_waiters)
     sweeper = None
     if settings.collect_seconds:
-        sweeper = BackgroundSweeper(Sweeper(storage, clock), settings.collect_seconds)
-    return Node(create_app(services_of(storage, clock, settings), settings), storage, sweeper)
+        sweeper = BackgroundSweeper(
+            Sweeper(storage, clock, announce=room.announce), settings.collect_seconds
+        )
+    app = create_app(services_of(storage, clock, settings, room), settings)
+    return Node(app, storage, room, sweeper)
 
 
-def services_of(storage: Storage, clock: Clock, settings: Settings) -> Services:
-    """What a client can ask for, over this store."""
+def services_of(
+    storage: Storage, clock: Clock, settings: Settings, room: WaitingRoom | None = None
+) -> Services:
+    """What a client can ask for, over this store; waiting for it in this room, if there is one."""
     known = KnownSettings(storage, settings)
     return Services(
-        queues=Queues(storage, clock, settings),
-        messages=Messages(storage, clock, settings, known),
-        claims=Claims(storage, clock, settings, known),
+        queues=Queues(storage, clock, settings, room),
+        messages=Messages(storage, clock, settings, known, room),
+        claims=Claims(storage, clock, settings, known, room),
         health=SelfTest(storage, clock),
         storage=storage,
         clock=clock,

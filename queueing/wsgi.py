@@ -8,15 +8,24 @@ from wsgiref.types import WSGIApplication
 
 from queueing import logs
 from queueing.config import Settings, load
-from queueing.wiring import build
+from queueing.wiring import Node, build
+
+_nodes: list[Node] = []
 
 
 def create_app(settings: Settings) -> WSGIApplication:
     """The app over a store that stays open until the process ends. Once per process, after a fork."""
     node = build(settings)
     node.start()
+    _nodes.append(node)
     atexit.register(node.close)
     return node.app
+
+
+def stop_waiting() -> None:
+    """Answer all requests of this process that wait, at once: for servers that are told to stop."""
+    for node in _nodes:
+        node.stop_waiting()
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,7 @@ from queueing.storage.contract import (
     BURIAL_SECONDS,
     DEAD_LETTERS_PER_STEP,
     RETRY_SECONDS,
+    Announces,
     ClaimStore,
     MessageStore,
     QueueStore,
@@ -447,7 +448,7 @@ class ModelClaims(ModelPart, ClaimStore):
         self.at(queue).claims.pop(claim_id, None)
 
 
-class ModelStorage(Storage):
+class ModelStorage(Storage, Announces):
     resends = True
 
     def __init__(self) -> None:
@@ -481,6 +482,15 @@ class ModelStorage(Storage):
     def piles(self, *, limit: int) -> list[QueueRef]:
         with self.shared.lock:
             return [queue for queue, state in self.shared.queues.items() if state.pile][:limit]
+
+    def listen(self, hear: Callable[[QueueRef, int], None]) -> None:
+        pass  # there is no other open store whose steps could be heard of
+
+    def follow(self, queue: QueueRef) -> bool:
+        return True
+
+    def unfollow(self, queue: QueueRef) -> None:
+        pass
 
     def close(self) -> None:
         pass

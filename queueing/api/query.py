@@ -7,6 +7,7 @@ broken percent-encoding stands for itself, broken UTF-8 becomes U+FFFD.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import quote, unquote_plus
 
@@ -15,6 +16,7 @@ from queueing.core.rules import quoted
 
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
+SECONDS = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 LONGEST_INTEGER = 18  # digits; what is longer is far beyond every bound, and int() refuses 4,301
 
 
@@ -50,6 +52,20 @@ class Query:
         if len(digits) > LONGEST_INTEGER:
             raise OverLimit(f"{name} may not exceed {LONGEST_INTEGER} digits. Got {len(digits)}.")
         return int(trimmed)
+
+    def seconds(self, name: str) -> float | None:
+        """A time in seconds, as `20` or `0.5`.
+
+        :raises InvalidRequest: titled PARAMETER
+        """
+        value = self.text(name)
+        if value is None:
+            return None
+        if not SECONDS.fullmatch(value):
+            raise InvalidRequest(
+                f"{name} must be a number of seconds. Got {quoted(value)}.", PARAMETER
+            )
+        return float(value)
 
     def boolean(self, name: str) -> bool | None:
         """:raises InvalidRequest: titled PARAMETER"""

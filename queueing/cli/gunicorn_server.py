@@ -25,12 +25,13 @@ from gunicorn.workers.gthread import ThreadWorker
 from queueing.config import Settings
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.logs import GunicornLogger
-from queueing.wsgi import create_app
+from queueing.wsgi import create_app, stop_waiting
 
 log = logging.getLogger("queueing.server")
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 LARGEST_HEADER = 16 * 1024  # bytes of one header line; more is answered 431
+CONNECTIONS = 1000  # idle ones and those waiting for a thread, per process
 BAD_REQUEST = "400 Bad Request"
 STATUS = {  # with the phrases of RFC 9110: those of Python depend on its version
     errors.LimitRequestLine: "414 URI Too Long",
@@ -44,7 +45,9 @@ def options(settings: Settings) -> dict[str, Any]:
     """gunicorn's options, but for where to listen."""
     return {
         "workers": settings.workers or default_workers(settings.storage),
-        "threads": settings.threads,
+        "threads": settings.all_threads,
+        # Connections of those that wait, of those that are served, and idle ones.
+        "worker_connections": CONNECTIONS + settings.all_threads,
         "worker_class": worker_class(settings.client_timeout_seconds),
         "keepalive": settings.keep_alive_seconds,
         "graceful_timeout": settings.graceful_timeout_seconds,
@@ -106,6 +109,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         if enabled or self.alive or self.refuses:
             return
         self.refuses = True
+        stop_waiting()
         for listener in self.sockets:
             before = None
             while self.nr_conns != before:  # until an accept finds nobody

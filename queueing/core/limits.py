@@ -73,6 +73,12 @@ class Limits:
     max_claim_grace: int = option(
         43200, "Longest grace of a claim, in seconds.", least=60, most=SECONDS_OF_TEN_YEARS
     )
+    max_wait_seconds: int = option(
+        30,
+        "Longest `wait` of a claim, a pop or a listing; 0: nobody may wait.",
+        least=0,
+        most=600,
+    )
     client_id_uuid_safe: Literal["strict", "off"] = option(
         "strict", "`strict`: a Client-ID must be a UUID; `off`: any string within the two lengths."
     )

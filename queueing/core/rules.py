@@ -111,6 +111,17 @@ def pop_limit(limit: int, limits: Limits) -> int:
     return bounded("pop", limit, 1, limits.max_messages_per_claim_or_pop)
 
 
+def wait(seconds: float | None, limits: Limits) -> float:
+    """How long a request may wait for messages; 0 if nothing was said.
+
+    :raises OverLimit: titled API
+    """
+    most = limits.max_wait_seconds
+    if seconds is None or 0 <= seconds <= most:
+        return seconds or 0.0
+    raise OverLimit(f"wait must be at least 0 and may not exceed {most} seconds. Got {seconds:g}.")
+
+
 def message_ttl(ttl: int, limits: Limits, index: int) -> int:
     """The lifetime of a post's `index`th message.
 

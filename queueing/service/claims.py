@@ -15,29 +15,44 @@ from queueing.core.models import Claim, Claimed, ClaimTerms, QueueRef, request_t
 from queueing.service import bodies
 from queueing.service.dead_letters import ROUNDS, DeadLetters
 from queueing.service.settings import ATTEMPTS, KnownSettings, keep_changing
-from queueing.storage.contract import DEAD_LETTERS_PER_STEP, Storage
+from queueing.service.waiting import Patience, WaitingRoom
+from queueing.storage.contract import DEAD_LETTERS_PER_STEP, UNKNOWN, Storage
 
 
 class Claims:
-    """What clients ask for about the claims of a queue. Threads share it.
+    """What clients ask for about the claims of a queue. Threads share it. Without a room nobody waits.
 
     :raises SetupError: a key is configured, but the package that encrypts is not installed
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, limits: Limits, known: KnownSettings | None = None
+        self,
+        storage: Storage,
+        clock: Clock,
+        limits: Limits,
+        known: KnownSettings | None = None,
+        room: WaitingRoom | None = None,
     ) -> None:
         self._store = storage.claims
         self._clock = clock
         self._limits = limits
         self._known = known or KnownSettings(storage, limits)
-        self._dead_letters = DeadLetters(storage, clock)
+        self._room = room or WaitingRoom(storage, clock, max_waiters=0)
+        self._dead_letters = DeadLetters(storage, clock, self._room.announce)
         self._sealer = bodies.sealer(limits)
 
     def create(
-        self, queue: QueueRef, *, ttl: int | None, grace: int | None, limit: int | None
+        self,
+        queue: QueueRef,
+        *,
+        ttl: int | None,
+        grace: int | None,
+        limit: int | None,
+        patience: Patience | None = None,
     ) -> Claim | None:
         """Claim the oldest free messages; None when there are none. Dead letters go on their way.
+
+        With `patience` it waits until there are some.
 
         :raises OverLimit: titled API
         :raises KeyUnavailable: a body cannot be opened here; the messages are free again
@@ -46,6 +61,13 @@ class Claims:
         limit = rules.page_limit(limit, limits.max_messages_per_claim_or_pop)
         ttl = rules.claim_ttl(ttl, limits)
         grace = rules.claim_grace(grace, limits)
+        if patience is None:
+            return self._create(queue, ttl, grace, limit)
+        return self._room.wait(
+            queue, lambda: self._create(queue, ttl, grace, limit), patience, wants=limit
+        )
+
+    def _create(self, queue: QueueRef, ttl: int, grace: int, limit: int) -> Claim | None:
         for _ in range(ROUNDS):
             claim, letters = self._step(queue, ttl, grace, limit)
             if letters:
@@ -90,6 +112,7 @@ class Claims:
         """End the claim; no matter if there is none."""
         if rules.is_id(claim_id):
             self._store.release(queue, claim_id, now=self._clock.now())
+            self._room.announce(queue, UNKNOWN)
 
     def _step(self, queue: QueueRef, ttl: int, grace: int, limit: int) -> Claimed:
         now = self._clock.now()
@@ -108,7 +131,7 @@ class Claims:
             messages = bodies.opened(queue, claim.messages, self._sealer)
         except KeyUnavailable:
             # Nobody hears of this claim: its messages must not wait for its end.
-            self.release(queue, claim.id)
+            self._store.release(queue, claim.id, now=self._clock.now())
             raise
         return claim if messages is claim.messages else claim._replace(messages=tuple(messages))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -18,12 +18,19 @@ class DeadLetters:
     """Moves letters in two steps: the target accepts them, then the pile is cleared.
 
     Whoever is interrupted in between leaves them on the pile, and whoever comes next, a claim, a
-    deletion or the sweeper, moves them again: the target accepts each burial once.
+    deletion or the sweeper, moves them again: the target accepts each burial once. `announce` tells
+    those who wait at the target in this process.
     """
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        announce: Callable[[QueueRef, int], None] | None = None,
+    ) -> None:
         self._messages = storage.messages
         self._clock = clock
+        self._announce = announce
 
     def forward(self, queue: QueueRef, letters: Sequence[DeadLetter]) -> int:
         """Move these letters of the queue's pile, and those that lie behind them; how many."""
@@ -44,6 +51,8 @@ class DeadLetters:
         group = list(letters)
         now = self._clock.now()
         self._messages.accept_dead_letters(target, group, now=now)
+        if self._announce:
+            self._announce(target, len(group))
         self._messages.clear_dead_letters(queue, [letter.burial for letter in group], now=now)
         return len(group)
 

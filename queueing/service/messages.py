@@ -29,6 +29,7 @@ from queueing.core.models import (
 from queueing.core.reserved import QueueSettings
 from queueing.service import bodies, markers
 from queueing.service.settings import ATTEMPTS, KnownSettings, keep_changing
+from queueing.service.waiting import Patience, WaitingRoom
 from queueing.storage.contract import Storage
 
 NO_VERSION: Final = "none"  # no metadata is of this version
@@ -50,18 +51,24 @@ class Posting(Protocol):
 
 
 class Messages:
-    """What clients ask for about the messages of a queue. Threads share it.
+    """What clients ask for about the messages of a queue. Threads share it. Without a room nobody waits.
 
     :raises SetupError: a key is configured, but the package that encrypts is not installed
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, limits: Limits, known: KnownSettings | None = None
+        self,
+        storage: Storage,
+        clock: Clock,
+        limits: Limits,
+        known: KnownSettings | None = None,
+        room: WaitingRoom | None = None,
     ) -> None:
         self._store = storage.messages
         self._clock = clock
         self._limits = limits
         self._known = known or KnownSettings(storage, limits)
+        self._room = room or WaitingRoom(storage, clock, max_waiters=0)
         self._sealer = bodies.sealer(limits)
 
     def check_size(self, queue: QueueRef, size: int) -> None:
@@ -123,7 +130,7 @@ class Messages:
                 known = fresh  # it need not be encrypted any more
                 continue
             try:
-                return self._store.post(
+                posted = self._store.post(
                     queue,
                     drafts,
                     client_id=client_id,
@@ -136,6 +143,10 @@ class Messages:
                 known = self._known.learn(queue, stale.current)
                 if version == NO_VERSION:
                     rules.post_size(size, known.max_post_size)
+            else:
+                if not posted.replayed and self._room.is_awaited(queue):
+                    self._announce(queue, drafts)
+                return posted
         raise keep_changing(queue)
 
     def get(self, queue: QueueRef, id: str) -> Message:
@@ -161,8 +172,11 @@ class Messages:
         echo: bool,
         include_claimed: bool,
         include_delayed: bool,
+        patience: Patience | None = None,
     ) -> tuple[MessageList, str | None]:
         """A page and the marker after it (None if the page is empty).
+
+        With `patience` it waits until the page is not empty.
 
         `client_id` "": anonymous, nothing is hidden from it. A marker that is none of this queue's
         gives an empty page.
@@ -173,15 +187,19 @@ class Messages:
         after = markers.START if marker is None else markers.read(queue, marker)
         if after is None:
             return [], None
-        messages = self._store.page(
-            queue,
-            after=after,
-            limit=limit,
-            hide_client=None if echo or not client_id else client_id,
-            include_claimed=include_claimed,
-            include_delayed=include_delayed,
-            now=self._clock.now(),
-        )
+
+        def read() -> MessageList:
+            return self._store.page(
+                queue,
+                after=after,
+                limit=limit,
+                hide_client=None if echo or not client_id else client_id,
+                include_claimed=include_claimed,
+                include_delayed=include_delayed,
+                now=self._clock.now(),
+            )
+
+        messages = self._room.wait(queue, read, patience, wants=0)
         if not messages:
             return [], None
         return self._opened(queue, messages), markers.write(queue, messages[-1].sequence)
@@ -224,12 +242,17 @@ class Messages:
         if possible:
             self._store.delete_many(queue, possible, claim_ids=claim_ids, now=self._clock.now())
 
-    def pop(self, queue: QueueRef, limit: int) -> MessageList:
+    def pop(self, queue: QueueRef, limit: int, *, patience: Patience | None = None) -> MessageList:
         """Delete up to `limit` of the oldest free messages and return them.
+
+        With `patience` it waits until there are some.
 
         :raises OverLimit: titled API; not within 1..max_messages_per_claim_or_pop
         """
         limit = rules.pop_limit(limit, self._limits)
+        return self._room.wait(queue, lambda: self._pop(queue, limit), patience, wants=limit) or []
+
+    def _pop(self, queue: QueueRef, limit: int) -> MessageList:
         now = self._clock.now()
         messages = self._store.pop(queue, limit, token=request_token(), now=now)
         try:
@@ -239,6 +262,14 @@ class Messages:
             letters = [DeadLetter(token_hex(16), queue.name, message) for message in messages]
             self._store.accept_dead_letters(queue, letters, now=now)
             raise
+
+    def _announce(self, queue: QueueRef, drafts: DraftList) -> None:
+        """Call those who wait here for what was posted."""
+        delayed = sum(1 for draft in drafts if draft.delay)
+        if len(drafts) > delayed:
+            self._room.announce(queue, len(drafts) - delayed)
+        if delayed:
+            self._room.announce(queue, 0)
 
     def _existing(self, queue: QueueRef, ids: Sequence[str]) -> MessageList:
         possible = [id for id in ids if rules.is_id(id)]

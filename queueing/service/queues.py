@@ -13,6 +13,7 @@ from queueing.core.models import EMPTY_METADATA, Metadata, QueueRef, Stats, requ
 from queueing.service import metadata as documents
 from queueing.service.dead_letters import DeadLetters
 from queueing.service.metadata import Change, Document, RawJson
+from queueing.service.waiting import WaitingRoom
 from queueing.storage.contract import Storage
 
 __all__ = ["Change", "ListedQueue", "Queues", "RawJson"]
@@ -33,12 +34,14 @@ class ListedQueue(NamedTuple):
 class Queues:
     """What clients ask for about queues. Threads share it."""
 
-    def __init__(self, storage: Storage, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, storage: Storage, clock: Clock, limits: Limits, room: WaitingRoom | None = None
+    ) -> None:
         self._store = storage.queues
         self._messages = storage.messages
         self._clock = clock
         self._limits = limits
-        self._dead_letters = DeadLetters(storage, clock)
+        self._dead_letters = DeadLetters(storage, clock, room.announce if room else None)
         self._defaults = documents.defaults(limits)
 
     def create(self, queue: QueueRef, metadata: Mapping[str, RawJson]) -> bool:

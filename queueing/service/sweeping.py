@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from queueing.core.clock import Clock
 from queueing.core.errors import StorageUnavailable
+from queueing.core.models import QueueRef
 from queueing.service.dead_letters import DeadLetters
 from queueing.storage.contract import Storage
 
@@ -40,11 +41,12 @@ class Sweeper:
         storage: Storage,
         clock: Clock,
         *,
+        announce: Callable[[QueueRef, int], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
         self._clock = clock
-        self._dead_letters = DeadLetters(storage, clock)
+        self._dead_letters = DeadLetters(storage, clock, announce)
         self._monotonic = monotonic
         self.stop = threading.Event()
         """Set: a pass ends after the step that it is at."""

@@ -15,7 +15,6 @@ from queueing.core.models import DeadLetter, Draft, QueueRef
 from queueing.storage.contract import UNKNOWN, Announces, Storage
 from queueing.storage.registry import open_storage
 from tests.contract.subject import Subject
-from tests.support.stores import Place, Store
 
 pytestmark = pytest.mark.announces
 
@@ -61,9 +60,9 @@ def free(counts: list[int]) -> int:
 
 
 @pytest.fixture
-def ear(store: Store, place: Place) -> Iterator[Ear]:
+def ear(storage_uri: str) -> Iterator[Ear]:
     """Of a second node, as it were."""
-    opened = store.open(place)
+    opened = open_storage(storage_uri, timeout_seconds=PATIENCE_SECONDS)
     yield Ear(opened)
     opened.close()
 
@@ -183,10 +182,8 @@ def test_following_anew_is_heard_again(q: Subject, ear: Ear) -> None:
             ear.storage.unfollow(q.ref)
 
 
-def test_a_closed_store_is_no_burden_to_those_who_post(
-    q: Subject, store: Store, place: Place
-) -> None:
-    listener = store.open(place)
+def test_a_closed_store_is_no_burden_to_those_who_post(q: Subject, storage_uri: str) -> None:
+    listener = open_storage(storage_uri, timeout_seconds=PATIENCE_SECONDS)
     Ear(listener).follow(q.ref)
     listener.close()
     q.post(b"x")

@@ -113,7 +113,7 @@ def redis_sentinel(place: Place) -> str:
 STORES = {
     store.name: store
     for store in [
-        Store("model", None, resends=True),
+        Store("model", None, resends=True, announces=True),
         Store("sqlite", sqlite, announces=True),
         Store("redis", redis, resends=True, announces=True),
         Store("redis-cluster", redis_cluster, resends=True, announces=True),

@@ -7,6 +7,7 @@ import msgspec
 
 from queueing.api import body, documents, strict_json
 from queueing.api.request import Request
+from queueing.api.waits import patience_of, tell_refusal
 from queueing.config import Settings
 from queueing.core import rules
 from queueing.core.clock import Clock
@@ -29,18 +30,26 @@ class ClaimCollection:
     def __init__(self, claims: Claims, clock: Clock, settings: Settings) -> None:
         self._claims = claims
         self._clock = clock
+        self._settings = settings
         self._most = settings.max_messages_per_claim_or_pop
 
     def on_post(self, req: Request, resp: falcon.Response, queue: QueueRef) -> None:
-        """Claim the oldest free messages: 201 with the claim, 204 if there are none."""
-        limit = rules.page_limit(req.query.integer("limit"), self._most)
+        """Claim the oldest free messages: 201 with the claim, 204 if there are none in time."""
+        query = req.query
+        limit = rules.page_limit(query.integer("limit"), self._most)
+        patience = patience_of(req, query, self._settings)
         text = body.read(req, body.SMALL)
         terms = strict_json.decode(TERMS, text) if text else DEFAULT_TERMS
         now = self._clock.now()
-        claim = self._claims.create(queue, ttl=terms.ttl, grace=terms.grace, limit=limit)
+        claim = self._claims.create(
+            queue, ttl=terms.ttl, grace=terms.grace, limit=limit, patience=patience
+        )
         if claim is None:
             resp.status = falcon.HTTP_204
+            tell_refusal(patience, resp)
             return
+        if patience is not None:
+            now = self._clock.now()
         resp.status = falcon.HTTP_201
         resp.set_header("Location", documents.claim_path(queue, claim.id))
         resp.set_header("Claim-Fence", str(claim.fence))

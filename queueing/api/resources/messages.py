@@ -12,6 +12,7 @@ from msgspec import Raw
 from queueing.api import body, documents, strict_json
 from queueing.api.query import link
 from queueing.api.request import Request
+from queueing.api.waits import patience_of, tell_refusal
 from queueing.config import Settings
 from queueing.core import rules
 from queueing.core.clock import Clock
@@ -42,6 +43,7 @@ class MessageCollection:
     def __init__(self, messages: Messages, clock: Clock, settings: Settings) -> None:
         self._messages = messages
         self._clock = clock
+        self._settings = settings
         self._largest = settings.max_messages_post_size
         self._claims_needed = settings.message_delete_with_claim_id
 
@@ -63,7 +65,7 @@ class MessageCollection:
         resp.data = documents.posted(queue, posted.ids)
 
     def on_get(self, req: Request, resp: falcon.Response, queue: QueueRef) -> None:
-        """A page of messages, or those with the ids asked for."""
+        """A page of messages, waiting for the first of them perhaps, or those with the ids asked for."""
         query, now = req.query, self._clock.now()
         ids = query.items("ids")
         if ids is not None:
@@ -72,6 +74,7 @@ class MessageCollection:
             return
         limit, echo = query.integer("limit"), query.boolean("echo")
         claimed, delayed = query.boolean("include_claimed"), query.boolean("include_delayed")
+        patience = patience_of(req, query, self._settings)
         found, marker = self._messages.list(
             queue,
             marker=query.text("marker"),
@@ -80,11 +83,17 @@ class MessageCollection:
             echo=echo or False,
             include_claimed=claimed or False,
             include_delayed=delayed or False,
+            patience=patience,
         )
         following = None
-        if marker is not None:
+        if marker is None:
+            tell_refusal(patience, resp)
+        else:
+            if patience is not None:
+                now = self._clock.now()
+            given: list[tuple[str, str | int | None]]
             given = [("limit", limit), ("echo", echo), ("include_claimed", claimed)]
-            given += [("include_delayed", delayed)]
+            given += [("include_delayed", delayed), ("wait", query.text("wait"))]
             following = link(documents.messages_path(queue), [*given, ("marker", marker)])
         items = [documents.message(queue, item, now) for item in found]
         resp.data = documents.page("messages", items, following)
@@ -96,8 +105,11 @@ class MessageCollection:
         claim_ids = query.items("claim_ids") if self._claims_needed else None
         _check_combination(ids, pop, claim_ids, self._claims_needed)
         if pop is not None:
+            patience = patience_of(req, query, self._settings)
+            taken = self._messages.pop(queue, pop, patience=patience)
+            if not taken:
+                tell_refusal(patience, resp)
             now = self._clock.now()
-            taken = self._messages.pop(queue, pop)
             resp.data = documents.messages(documents.popped(item, now) for item in taken)
             return
         self._messages.delete_many(queue, ids or [], claim_ids)
