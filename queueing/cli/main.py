@@ -12,6 +12,8 @@ from queueing import __version__
 from queueing.cli.bench import bench
 from queueing.cli.collect import collect
 from queueing.cli.config import config
+from queueing.cli.ping import ping
+from queueing.cli.prepare import prepare
 from queueing.cli.serve import serve
 from queueing.config import ConfigError
 from queueing.core.errors import SetupError, StorageUnavailable
@@ -49,7 +51,7 @@ def main() -> None:
     """
 
 
-for command in (serve, config, collect, bench):
+for command in (serve, config, collect, bench, prepare, ping):
     main.add_command(command)
 
 
