@@ -21,6 +21,12 @@ from pymongo.errors import (
     PyMongoError,
     WriteConcernError,
 )
+from pymongo.monitoring import (
+    TopologyClosedEvent,
+    TopologyDescriptionChangedEvent,
+    TopologyListener,
+    TopologyOpenedEvent,
+)
 
 from queueing.core.errors import QueueingError, StorageUnavailable
 from queueing.storage.mongodb import uri
@@ -82,7 +88,8 @@ class Connection:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._client = self._address.client()
+        self.when_back: Callable[[], None] = lambda: None
+        self._client = self._address.client(Returns(self))
         self._documents = self._collection()
         self._left_behind: list[MongoClient[Document]] = []
         self._deadline = threading.local()
@@ -120,7 +127,7 @@ class Connection:
         with self._lock:
             if os.getpid() != self._pid:
                 self._left_behind.append(self._client)
-                self._client = self._address.client()
+                self._client = self._address.client(Returns(self))
                 self._documents = self._collection()
                 self._away_since = None
                 self._pid = os.getpid()
@@ -244,6 +251,24 @@ class Connection:
                 self._refusals[code] = now
                 logger.error("MongoDB at %s refuses: %s", self.place, _one_line(error))
         return StorageUnavailable("The store refuses.")
+
+
+class Returns(TopologyListener):
+    """Notices when there is a server again that takes writes, also in the midst of a verb."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:
+        had = event.previous_description.has_writable_server()
+        if event.new_description.has_writable_server() and not had:
+            self._connection.when_back()
+
+    def opened(self, event: TopologyOpenedEvent) -> None:
+        """Nothing is known yet."""
+
+    def closed(self, event: TopologyClosedEvent) -> None:
+        """Nor any more."""
 
 
 def passes(error: PyMongoError) -> bool:

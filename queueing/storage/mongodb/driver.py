@@ -16,8 +16,9 @@ many nodes post. Three ways were weighed:
   every reader has to see anyway, tells what of a queue counts: what was purged, and what a dead poster left.
 
 `appending.py` says how a reservation is made, closed and taken back; `ledger.py` what the document holds. A
-reader meets an open reservation in its way rarely, waits for it some milliseconds, and after a second takes
-it back: posters that died hold up a listing once, for that long. Claims and pops pass it by: what is not
+reader meets an open reservation in its way rarely, waits for it some milliseconds, and after a quarter of a
+second takes it back (later for a batch, and for one that was taken back before): posters that died hold up
+a listing once, for that long. Claims and pops pass it by: what is not
 acknowledged has no place yet.
 
 *No sequence twice.* The queue's document keeps the last one, and outlives the queue by days.
@@ -91,6 +92,7 @@ def open(uri: str, *, timeout_seconds: float) -> Storage:
 class MongoStorage(Storage):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        connection.when_back = self._reconnected
         ledgers = Ledgers(connection)
         free = FreeMessages(connection)
         self._sweeping = Sweeping(connection)
@@ -147,6 +149,10 @@ class MongoStorage(Storage):
                 lambda: list(self._connection.documents.aggregate(pipeline, hint=PILES))
             )
         return [QueueRef(pile["_id"]["p"], pile["_id"]["q"]) for pile in found]
+
+    def _reconnected(self) -> None:
+        if self.on_reconnect is not None:
+            self.on_reconnect()
 
     def close(self) -> None:
         self._connection.close()

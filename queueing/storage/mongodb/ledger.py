@@ -28,8 +28,13 @@ from queueing.core.models import EMPTY_METADATA, NO_METADATA, Metadata
 from queueing.storage.mongodb.connection import BY_ID, Connection
 from queueing.storage.mongodb.keys import Document, QueueKey
 
-PATIENCE_SECONDS: Final = 1.0
-"""How long one who needs to know waits for a reservation before taking it back."""
+PATIENCE_SECONDS: Final = 0.25
+"""How long one who needs to know waits for a reservation before taking it back: for a first attempt."""
+
+PATIENCE_PER_MESSAGE_SECONDS: Final = 0.0005
+
+MOST_PATIENCE: Final = 8
+"""Times `PATIENCE_SECONDS`: readers have to answer, too."""
 
 PAUSE_SECONDS: Final = 0.002
 
@@ -56,6 +61,14 @@ class Reservation(NamedTuple):
 
     def holds(self, sequence: int) -> bool:
         return self.first <= sequence <= self.last
+
+    @property
+    def patience_seconds(self) -> float:
+        """Longer for a batch, and twice as long for each attempt: a slow poster gets through."""
+        attempt = int(self.name.rpartition(".")[2])
+        size = self.last - self.first + 1
+        once = PATIENCE_SECONDS + size * PATIENCE_PER_MESSAGE_SECONDS
+        return min(once * 2.0**attempt, MOST_PATIENCE * PATIENCE_SECONDS)
 
 
 class Ledger(NamedTuple):
@@ -344,21 +357,22 @@ class Ledgers:
     def settle(self, key: QueueKey, reservations: list[Reservation], now: float) -> Ledger:
         """Wait until none of these is open, and take back those that stay so for too long.
 
-        A post takes a few milliseconds; one that takes longer than the patience here is of a
-        process that died. If it is not, its poster notices and begins again: nothing is lost.
+        A post takes a few milliseconds; one that takes much longer is of a process that died.
+        If it is not, its poster notices and begins again: nothing is lost.
         """
         names = {reservation.name for reservation in reservations}
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        began = time.monotonic()
         pause = PAUSE_SECONDS
         while True:
             ledger = self.read(key)
             waiting = [r for r in ledger.open if r.name in names]
             if not waiting:
                 return ledger
-            if time.monotonic() >= give_up_at:
-                for reservation in waiting:
-                    self.void(key, reservation, now)
-            else:
+            waited = time.monotonic() - began
+            given_up = [r for r in waiting if waited >= r.patience_seconds]
+            for reservation in given_up:
+                self.void(key, reservation, now)
+            if not given_up:
                 time.sleep(pause)
                 pause = min(pause * 2, 10 * PAUSE_SECONDS)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from pymongo import MongoClient
 from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
 from pymongo.errors import PyMongoError
+from pymongo.monitoring import TopologyListener
 from pymongo.read_preferences import Primary
 
 from queueing.core.errors import SetupError
@@ -44,13 +45,13 @@ class Address(NamedTuple):
     options: dict[str, Any]
     database: str
 
-    def client(self) -> MongoClient[Document]:
+    def client(self, *listeners: TopologyListener) -> MongoClient[Document]:
         """:raises SetupError: the URI makes no sense, or needs a package that is missing"""
         try:
             with warnings.catch_warnings():
                 # A value that pymongo would ignore with a warning is a mistake.
                 warnings.simplefilter("error", UserWarning)
-                return MongoClient(self.uri, **self.options)
+                return MongoClient(self.uri, event_listeners=listeners, **self.options)
         except (PyMongoError, UserWarning, ValueError, TypeError) as error:
             raise SetupError(f"storage: {' '.join(str(error).split())}") from None
 

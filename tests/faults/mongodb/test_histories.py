@@ -1,11 +1,10 @@
 """Processes at work while something goes wrong; the checker of histories judges what they were told.
 
-`QUEUEING_TEST_LONG=1` makes each run as long as it takes for 10^5 requests in all.
+5,600 requests in all; more than 10^5 with `QUEUEING_TEST_EXAMPLES=2000`, as `make test-long` has it.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -18,14 +17,17 @@ from queueing.core.clock import StoreClock
 from queueing.core.errors import StorageUnavailable
 from queueing.core.models import QueueRef
 from queueing.storage.registry import open_storage
+from tests.conftest import EXAMPLES
 from tests.support.clients import Client, Process, context
 from tests.support.engines import mongodb
 from tests.support.engines.mongodb import in_database
 from tests.support.history import Event, check
 from tests.support.proxy import Proxy, Where
 
-REQUESTS = 34_000 if os.environ.get("QUEUEING_TEST_LONG") else 1_000
-PATIENCE_SECONDS = 3600.0 if os.environ.get("QUEUEING_TEST_LONG") else 240.0
+REQUESTS = 1_400 if EXAMPLES <= 200 else 13 * EXAMPLES
+"""Of each of the four runs."""
+
+PATIENCE_SECONDS = 240.0 + REQUESTS / 10
 WORKERS = 4
 QUEUE = QueueRef("project", "work")
 
@@ -138,6 +140,29 @@ def test_nothing_is_lost_or_doubled_when_connections_are_cut_all_the_time(
 
         history = observe(through, cut)
         assert proxy.sprung > 20
+    assert check(history + rest(uri)) == []
+
+
+def test_nothing_is_done_twice_when_the_server_is_slow_and_its_clients_ask_again(
+    engine: mongodb.Process, uri: str
+) -> None:
+    """What was asked on connections that were given up is done late, beside its repetition."""
+    rounds = 0
+    with Proxy(engine.port) as proxy:
+        through = uri.replace(str(engine.port), str(proxy.port))
+        rng = random.Random(3)
+
+        def stall() -> None:
+            nonlocal rounds
+            engine.freeze()
+            time.sleep(0.02)  # all workers wait for an answer
+            proxy.cut_all()
+            engine.thaw()
+            rounds += 1
+            time.sleep(rng.uniform(0, 0.02))
+
+        history = observe(through, stall, every=20)
+    assert rounds >= 10
     assert check(history + rest(uri)) == []
 
 

@@ -141,6 +141,38 @@ def test_the_first_request_after_a_short_interruption_is_served(disk: Process) -
             storage.close()
 
 
+def test_who_asks_for_it_is_told_when_the_server_was_reached_again(
+    q: Subject, disk: Process
+) -> None:
+    told = threading.Event()
+    q.post(b"a")
+    q.storage.on_reconnect = told.set
+    q.post(b"b")
+    assert not told.is_set()
+    disk.stop()
+    disk.start()
+    until_it_answers(q)
+    assert told.wait(60)
+
+
+def test_who_asks_for_it_is_told_when_another_server_may_answer_within_a_verb(
+    disk: Process,
+) -> None:
+    """Nothing was away for long enough to be noticed by a client."""
+    told = threading.Event()
+    with Proxy(disk.port) as proxy:
+        uri = in_database(f"mongodb://127.0.0.1:{proxy.port}", "elsewhere")
+        storage = open_storage(uri, timeout_seconds=30.0)
+        try:
+            storage.ping()
+            storage.on_reconnect = told.set
+            proxy.cut_all()
+            storage.ping()
+            assert told.wait(60)
+        finally:
+            storage.close()
+
+
 def test_a_store_that_is_away_cannot_be_opened_and_says_so_in_time(disk: Process) -> None:
     disk.stop()
     begin = time.monotonic()
