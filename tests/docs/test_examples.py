@@ -15,7 +15,7 @@ from tests.support.server import Server
 from tests.support.stores import Store
 
 WITH_EXAMPLES = [page for page in PAGES if blocks(page)]
-GUIDES = ("plain-curl.md", "idempotency.md", "fencing.md")
+GUIDES = ("long-polling.md", "plain-curl.md", "idempotency.md", "fencing.md")
 _END = "\x1e"
 
 
