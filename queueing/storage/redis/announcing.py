@@ -86,6 +86,7 @@ class Announcements:
         self._names = names
         self._servers = servers
         self._sharded = servers.partitions > 1
+        self._command = b"SPUBLISH" if self._sharded else b"PUBLISH"
         self._hear: Hear | None = None
         self._begin()
         servers.reconnects.tell(self._probe)
@@ -97,15 +98,11 @@ class Announcements:
         self._followed: dict[bytes, Followed] = {}
         self._ear: Ear | None = None
 
-    @property
-    def _command(self) -> bytes:
-        return b"SPUBLISH" if self._sharded else b"PUBLISH"
-
     def terms(self, keys: QueueKeys) -> tuple[bytes, bytes, bytes]:
         """What a script is handed to announce what it did: command, channel, by whom."""
         if self._pid != os.getpid():
             self._begin()
-        return self._command, channel(keys), self._origin
+        return self._command, keys.channel, self._origin
 
     def listen(self, hear: Hear) -> None:
         self._hear = hear
@@ -115,7 +112,7 @@ class Announcements:
         if self._pid != os.getpid():
             self._begin()  # the thread was left behind by a fork
         keys = self._names.queue(queue)
-        name = channel(keys)
+        name = keys.channel
         with self._changed:
             followed = self._followed.get(name)
             if followed is None:
@@ -139,7 +136,7 @@ class Announcements:
 
     def unfollow(self, queue: QueueRef) -> None:
         with self._changed:
-            self._followed.pop(channel(self._names.queue(queue)), None)
+            self._followed.pop(self._names.queue(queue).channel, None)
             if self._ear is not None:
                 self._ear.wake()
 
@@ -385,7 +382,3 @@ class Ear:
             if followed.line is line:
                 self._miss(followed)
         line.connection.disconnect()
-
-
-def channel(keys: QueueKeys) -> bytes:
-    return keys.own(b"heard")

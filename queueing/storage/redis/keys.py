@@ -37,6 +37,7 @@ class QueueKeys(NamedTuple):
     name: bytes
     all: tuple[bytes, ...]
     stem: tuple[bytes, bytes]  # what comes before and after the kind of a key
+    channel: bytes  # where it is published what got free
 
     def own(self, kind: bytes, rest: bytes = b"") -> bytes:
         before, after = self.stem
@@ -91,7 +92,8 @@ class Namespace:
             self.agenda(partition),
             self.piles(partition),
         )
-        return QueueKeys(partition, ref, _bytes(queue.name), own + shared, (before, after))
+        channel = before + b"heard" + after
+        return QueueKeys(partition, ref, _bytes(queue.name), own + shared, (before, after), channel)
 
 
 def tags(partitions: int) -> list[bytes]:

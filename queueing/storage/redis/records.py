@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from queueing.core.models import DeadLetter, Draft, Message
@@ -38,6 +39,7 @@ def pack_touched(message: Message) -> bytes:
     return _TOUCHED.pack(message.expires_at, message.ttl, message.claim_count)
 
 
+@lru_cache(maxsize=4096)
 def pack_client(client_id: str) -> bytes:
     """Length, with a mark if it is a UUID, then the id: of a UUID its 16 bytes."""
     if len(client_id) == 36:
