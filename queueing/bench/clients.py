@@ -20,7 +20,7 @@ RETRY_SECONDS = 0.1  # until one that could not connect, or was answered with an
 RETRIES = 100  # in a row that cannot connect, before a client gives up
 HELD = "h"  # in the place of the run's last letter: messages that nobody is to deliver
 
-NOTHING = "claim, nothing there"
+NOTHING = "claim, empty"
 
 
 class Stamp(msgspec.Struct):
@@ -111,8 +111,9 @@ class Clients:
             yield from self._post(number, size, base)
             claimed = yield from self._claim(base, size)
             if claimed:
-                yield from self._finish(*claimed)
-                self._loop.record.times["cycle"].add(time.perf_counter_ns() - began)
+                done = yield from self._finish(*claimed)
+                if done:
+                    self._loop.record.times["cycle"].add(time.perf_counter_ns() - began)
 
     def observer(self) -> Client:
         """Follows the markers from the beginning, and asks for the order of each producer's messages."""
@@ -202,8 +203,9 @@ class Clients:
         return None
 
     def _finish(self, base: bytes, began: float, claim: Reply) -> Any:
-        """End a claim as the plan says."""
+        """End a claim as the plan says; True if that succeeded throughout."""
         messages = _page(claim.body).messages
+        done = True
         match self._plan.finish:
             case "keep":
                 self._loop.record.delivered += len(messages)
@@ -219,14 +221,15 @@ class Clients:
                 path = f"/messages?ids={','.join(ids)}&claim_ids={','.join(claims)}"
                 request = self._request(b"DELETE", base + path.encode())
                 reply = yield from self._insist(Call("delete", request))
-                self._deleted(messages, reply, began)
+                done = self._deleted(messages, reply, began)
             case "each":
                 for message in messages:
                     request = self._request(b"DELETE", message.href.encode())
                     reply = yield from self._insist(Call("delete", request))
-                    self._deleted([message], reply, began)
+                    done &= self._deleted([message], reply, began)
+        return done
 
-    def _deleted(self, messages: list[Message], reply: Reply, began: float) -> None:
+    def _deleted(self, messages: list[Message], reply: Reply, began: float) -> bool:
         late = time.perf_counter() - began > self._plan.claim_ttl
         if reply.status == 204:
             self._loop.record.delivered += len(messages)
@@ -238,6 +241,7 @@ class Clients:
                 self.ledger.deleted(stamp.p, stamp.n, late=late)
             elif reply.unknown:
                 self.ledger.maybe_deleted(stamp.p, stamp.n)
+        return reply.status == 204
 
     def _read(self, body: msgspec.Raw) -> Stamp | None:
         """None for messages that are not of this run."""

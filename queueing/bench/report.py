@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from queueing.bench.plan import Plan, Preparation
@@ -11,7 +12,7 @@ from queueing.bench.run import Result
 ORDER = (
     "post",
     "claim",
-    "claim, nothing there",
+    "claim, empty",
     "delete",
     "release",
     "cycle",
@@ -61,7 +62,9 @@ def _place(operation: str) -> tuple[int, str]:
     return (ORDER.index(operation) if operation in ORDER else len(ORDER), operation)
 
 
-def document(url: str, plan: Plan, preparation: Preparation, result: Result) -> dict[str, Any]:
+def document(
+    urls: Sequence[str], plan: Plan, preparation: Preparation, result: Result
+) -> dict[str, Any]:
     """The whole result as JSON has it. Headers are left out: they may hold a secret."""
     record = result.record
     seconds = record.seconds or 1.0
@@ -69,7 +72,7 @@ def document(url: str, plan: Plan, preparation: Preparation, result: Result) -> 
     del load["target"]
     return {
         "benchmark": "bench",
-        "url": url,
+        "urls": list(urls),
         "project": plan.target.project,
         "begun": round(result.begun, 3),
         "seconds": round(record.seconds, 3),

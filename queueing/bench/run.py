@@ -10,7 +10,7 @@ import multiprocessing
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -21,7 +21,7 @@ from queueing.bench import process
 from queueing.bench.control import Control, Unusable
 from queueing.bench.ledger import Ledger, Verdict
 from queueing.bench.peers import split
-from queueing.bench.plan import Plan, Preparation
+from queueing.bench.plan import Plan, Preparation, Target
 from queueing.bench.record import Record
 
 PATIENCE_SECONDS = 15.0  # that a process may take to end a phase after it was told to
@@ -75,14 +75,18 @@ class Run:
         preparation: Preparation | None = None,
         *,
         processes: int = 1,
+        nodes: Sequence[Target] = (),
         keep_queues: bool = False,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        """:raises BadPlan: see `Plan.check`"""
+        """:param nodes: of the same service; the processes take turns at them. None: the plan's target alone
+        :raises BadPlan: see `Plan.check`
+        """
         plan.check()
         self._plan = plan
         self._preparation = preparation or Preparation()
-        self._processes = processes
+        self._nodes = tuple(nodes) or (plan.target,)
+        self._processes = max(processes, len(self._nodes))
         self._keep_queues = keep_queues
         self._progress = progress
         self._run = secrets.token_hex(3)
@@ -101,9 +105,10 @@ class Run:
         try:
             for index in range(self._processes):
                 ours, theirs = context.Pipe()
+                plan = replace(self._plan, target=self._nodes[index % len(self._nodes)])
                 child = context.Process(
                     target=process.work,
-                    args=(theirs, self._plan, self._run, index),
+                    args=(theirs, plan, self._run, index),
                     daemon=True,
                 )
                 child.start()
@@ -180,7 +185,10 @@ class Run:
         for one in records:
             record.merge(one)
         loads = [
-            Load(one.cpu_seconds / one.seconds, one.busy_seconds / one.seconds) for one in records
+            Load(
+                one.cpu_seconds / max(one.seconds, 1e-9), one.busy_seconds / max(one.seconds, 1e-9)
+            )
+            for one in records
         ]
         return Result(record, loads, connections, self.interrupted, begun=begun)
 
@@ -272,7 +280,8 @@ class Run:
             if not told_at:
                 if look_at_connections and done >= (total or seconds or 0) / 2:
                     look_at_connections = False
-                    connections = split(self._plan.target.host, self._plan.target.port)
+                    for node in self._nodes:
+                        connections |= split(node.host, node.port)
                 over = (seconds is not None and now - began >= seconds) or self.interrupted
                 if until and not over and now - glimpsed >= GLIMPSE_SECONDS:
                     glimpsed, over = now, until()

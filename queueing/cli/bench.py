@@ -28,7 +28,7 @@ NUMBER = click.IntRange(min=1)
 
 
 @click.command(short_help="Measure a server.")
-@click.argument("url")
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--producers", type=COUNT, metavar="N", help="Clients that post.  [4]")
 @click.option("--workers", type=COUNT, metavar="N", help="Clients that claim and delete.  [4]")
 @click.option(
@@ -80,8 +80,10 @@ NUMBER = click.IntRange(min=1)
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write the figures to FILE, - for stdout."
 )
-def bench(url: str, **options: Any) -> int:
+def bench(urls: tuple[str, ...], **options: Any) -> int:
     """Put a server of Zaqar's v2 API under load, from several processes, and print a table.
+
+    Several URLs are nodes of one service: the processes take turns at them.
 
     \b
     Example:
@@ -89,6 +91,7 @@ def bench(url: str, **options: Any) -> int:
       queueing bench http://127.0.0.1:8888 --producers 8 --workers 0
       queueing bench http://127.0.0.1:8888 --cyclers 16 --batch 10 --finish bulk
       queueing bench http://127.0.0.1:8888 --workers 4 --producers 4 --depth 100000 --claimed 20000
+      queueing bench http://node-1:8888 http://node-2:8888 --seconds 60 --producers 32 --workers 32
       queueing bench http://127.0.0.1:8888 --messages 1000000 --batch 10 --check --json -
     """  # fmt: skip
     from rich.console import Console
@@ -98,11 +101,11 @@ def bench(url: str, **options: Any) -> int:
     from queueing.cli.bench_report import progress_bar, show
 
     try:
-        plan, preparation = _plan(url, options)
+        nodes, plan, preparation = _plan(urls, options)
         plan.check()
     except BadPlan as error:
         raise click.UsageError(str(error)) from None
-    processes = min(options["processes"] or _processes(), plan.connections)
+    processes = max(len(nodes), min(options["processes"] or _processes(), plan.connections))
     check = options["check"]
     if check and options["finish"] in ("release", "keep"):
         raise click.UsageError("--check: needs --finish each or bulk")
@@ -114,6 +117,7 @@ def bench(url: str, **options: Any) -> int:
                     plan,
                     preparation,
                     processes=processes,
+                    nodes=nodes,
                     keep_queues=options["queue"] is not None,
                     progress=advance,
                 ) as run,
@@ -124,7 +128,7 @@ def bench(url: str, **options: Any) -> int:
             raise click.ClickException(str(error)) from None
     show(console, result, plan)
     if options["json_file"]:
-        text = json.dumps(document(url, plan, preparation, result), indent=2) + "\n"
+        text = json.dumps(document(urls, plan, preparation, result), indent=2) + "\n"
         if options["json_file"] == "-":
             click.echo(text, nl=False)
         else:
@@ -140,7 +144,7 @@ def bench(url: str, **options: Any) -> int:
     return 1 if failed or not result.record.times else 0
 
 
-def _plan(url: str, options: dict[str, Any]) -> tuple[Plan, Preparation]:
+def _plan(urls: tuple[str, ...], options: dict[str, Any]) -> tuple[list[Target], Plan, Preparation]:
     """:raises BadPlan:"""
     headers = []
     for line in options["headers"]:
@@ -148,13 +152,17 @@ def _plan(url: str, options: dict[str, Any]) -> tuple[Plan, Preparation]:
         if not colon or not name.strip() or not line.isprintable():
             raise BadPlan(f"--header {line!r}: expected NAME: VALUE")
         headers.append((name.strip(), value.strip()))
-    target = replace(
-        Target.parse(url),
-        project=options["project"],
-        client_id=options["client_id"] or str(uuid.uuid4()),
-        headers=tuple(headers),
-        timeout_seconds=options["timeout"],
-    )
+    client_id = options["client_id"] or str(uuid.uuid4())
+    nodes = [
+        replace(
+            Target.parse(url),
+            project=options["project"],
+            client_id=client_id,
+            headers=tuple(headers),
+            timeout_seconds=options["timeout"],
+        )
+        for url in urls
+    ]
     name = options["queue"] or f"bench-{secrets.token_hex(4)}"
     number = options["queues"]
     roles = ("producers", "workers", "cyclers", "observers", "waiters")
@@ -162,7 +170,7 @@ def _plan(url: str, options: dict[str, Any]) -> tuple[Plan, Preparation]:
     if all(options[role] is None for role in ("producers", "workers", "cyclers")):
         clients |= {"producers": 4, "workers": 4}
     plan = Plan(
-        target=target,
+        target=nodes[0],
         queues=(name,) if number == 1 else tuple(f"{name}-{i}" for i in range(number)),
         batch=options["batch"],
         claim=options["claim"],
@@ -173,7 +181,7 @@ def _plan(url: str, options: dict[str, Any]) -> tuple[Plan, Preparation]:
         messages=options["messages"],
         **clients,
     )
-    return plan, Preparation(depth=options["depth"], claimed=options["claimed"])
+    return nodes, plan, Preparation(depth=options["depth"], claimed=options["claimed"])
 
 
 def _processes() -> int:

@@ -47,7 +47,8 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 
 def show(console: Console, result: Result, plan: Plan) -> None:
-    table = Table("operation", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("operation", no_wrap=True)
     for heading in ("requests", "per second", "p50 ms", "p95 ms", "p99 ms", "max ms", "errors"):
         table.add_column(heading, justify="right")
     for row in rows(result):
