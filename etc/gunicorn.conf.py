@@ -10,7 +10,7 @@ survive a fork.
 import sys
 
 from queueing import logs
-from queueing.cli.gunicorn_server import options
+from queueing.cli.master import options
 from queueing.config import load
 from queueing.core.errors import SetupError
 

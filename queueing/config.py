@@ -40,6 +40,9 @@ class Settings(Limits):
         least=0.1,
         most=300,
     )
+    server: Literal["gunicorn", "granian"] = option(
+        "gunicorn", "What speaks HTTP; granian is faster and comes with `queueing[granian]`."
+    )
     bind: str = option("127.0.0.1:8888", "Where to listen: `host:port`; port 0 takes a free one.")
     workers: int = option(
         0, "Worker processes; 0 chooses by the machine's cores and the store.", least=0, most=1024

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from queueing.core.clock import ManualClock
 from queueing.storage.contract import Storage
 from tests.support import stores
+from tests.support.server import SERVERS, Server
 from tests.support.stores import Place, Store
 
 EXAMPLES = int(os.environ.get("QUEUEING_TEST_EXAMPLES", "200"))
@@ -33,6 +34,9 @@ settings.load_profile("queueing")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stores", default="", help=f"run over these only, of {','.join(stores.STORES)}"
+    )
+    parser.addoption(
+        "--servers", default=",".join(SERVERS), help="serve with these, by default with all"
     )
 
 
@@ -67,6 +71,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize("store", chosen, ids=[store.name for store in chosen])
         else:
             metafunc.parametrize("store", [pytest.param(None, marks=pytest.mark.no_store)])
+    # `tests/api` chooses servers and stores together.
+    if "web_server" in metafunc.fixturenames and "served_store" not in metafunc.fixturenames:
+        chosen_servers = servers(metafunc.config)
+        metafunc.parametrize("web_server", chosen_servers, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,6 +83,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if absent:
         config.hook.pytest_deselected(items=absent)
         items[:] = [item for item in items if item not in set(absent)]
+
+
+def servers(config: pytest.Config) -> list[str]:
+    """What `--servers` says, in our order."""
+    chosen = set(config.getoption("--servers").split(","))
+    if not chosen <= set(SERVERS):
+        raise pytest.UsageError(f"--servers takes some of {','.join(SERVERS)}")
+    return [name for name in SERVERS if name in chosen]
+
+
+@pytest.fixture(scope="session")
+def web_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What speaks HTTP in every `Server` that a test starts: each test runs with each."""
+    before, Server.default = Server.default, request.param
+    yield request.param
+    Server.default = before
 
 
 @pytest.fixture

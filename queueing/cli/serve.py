@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import shlex
@@ -12,12 +11,13 @@ from collections.abc import Mapping
 import click
 
 from queueing import __version__, logs
-from queueing.config import Settings, address, load, masked
+from queueing.cli.listening import listen
+from queueing.cli.signals import hold_signals
+from queueing.config import Settings, load, masked
 from queueing.wiring import build
 
 log = logging.getLogger("queueing.server")
 
-BACKLOG = 2048
 STRICT_HEADERS = (
     "-H 'X-Project-ID: demo' -H 'Client-ID: 3381af92-2b9e-11e3-b191-71861300734c' "
     "-H 'Content-Type: application/json' "
@@ -30,12 +30,14 @@ STRICT_HEADERS = (
 )
 @click.option("--bind", metavar="HOST:PORT", help="Where to listen.  [QUEUEING_BIND]")
 @click.option("--storage", metavar="URI", help="Where messages are kept.  [QUEUEING_STORAGE]")
+@click.option("--server", metavar="NAME", help="gunicorn or granian.  [QUEUEING_SERVER]")
 @click.option("--workers", type=int, metavar="N", help="Worker processes.  [QUEUEING_WORKERS]")
 @click.option("--threads", type=int, metavar="N", help="Threads in each.  [QUEUEING_THREADS]")
 def serve(
     config_file: str | None,
     bind: str | None,
     storage: str | None,
+    server: str | None,
     workers: int | None,
     threads: int | None,
 ) -> None:
@@ -45,16 +47,23 @@ def serve(
     Example:
       queueing serve --bind 127.0.0.1:8888 --storage sqlite:///queueing.db
     """
-    from queueing.cli.gunicorn_server import Server, hold_signals
+    from queueing.cli.master import Server, listeners_wanted, worker_class
 
-    flags = {"bind": bind, "storage": storage, "workers": workers, "threads": threads}
+    flags = {
+        "bind": bind,
+        "storage": storage,
+        "server": server,
+        "workers": workers,
+        "threads": threads,
+    }
     settings = load(config_file, flags=flags).settings
     logs.configure(settings)
+    worker_class(settings)
     durability = _probe(settings)
-    listener = _listen(settings.bind)
+    listeners = listen(settings.bind, listeners_wanted(settings))
     hold_signals()
-    announce(settings, listener, durability)
-    Server(settings, listener).run()
+    announce(settings, listeners[0], durability)
+    Server(settings, listeners).run()
 
 
 def announce(
@@ -88,31 +97,6 @@ def _probe(settings: Settings) -> Mapping[str, str | int | bool]:
             return node.storage.durability()
         finally:
             node.close()
-
-
-def _listen(bind: str) -> socket.socket:
-    """A listening socket.
-
-    :raises click.ClickException: the address is taken, not ours, unknown
-    """
-    host, port = address(bind)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise click.ClickException(f"bind {bind}: no such host: {error.strerror}") from None
-    # `localhost` first of all as IPv4, which everybody tries.
-    family, kind, protocol, _, target = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind(target)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        hint = "; another program listens there" if error.errno == errno.EADDRINUSE else ""
-        raise click.ClickException(f"bind {bind}: {error.strerror}{hint}") from None
-    return listener
 
 
 def _in_url(host: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from queueing.config import Settings
 from queueing.core.clock import ManualClock
+from tests.conftest import servers
 from tests.support import stores
 from tests.support.http import Api, connect
 from tests.support.node import Node
@@ -30,8 +31,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         served = [store for store in chosen if store.uri]
         if getattr(metafunc.module, "ONE_STORE", False):
             served = served[:1]
-        names = [store.name for store in served]
-        metafunc.parametrize(SERVED, served, ids=names, indirect=True, scope="session")
+        if "web_server" not in metafunc.fixturenames:
+            names = [store.name for store in served]
+            metafunc.parametrize(SERVED, served, ids=names, indirect=True, scope="session")
+            return
+        # What a store does is no matter of the server: the others run over the first store only.
+        pairs = [
+            (store, server)
+            for position, server in enumerate(servers(metafunc.config))
+            for store in (served[:1] if position else served)
+        ]
+        names = [f"{store.name}-{server}" for store, server in pairs]
+        metafunc.parametrize(
+            (SERVED, "web_server"), pairs, ids=names, indirect=True, scope="session"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -48,21 +61,28 @@ def fresh_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]
 
 
 @pytest.fixture(scope="session")
-def new_server(served_store: Store, fresh_place: Callable[[], Place]) -> Callable[..., Server]:
+def new_server(
+    served_store: Store, web_server: str, fresh_place: Callable[[], Place]
+) -> Callable[..., Server]:
     """`queueing serve` over the store, not started yet."""
 
     def new_server(**settings: str) -> Server:
         place = fresh_place()
         assert served_store.uri
         patience = {"storage_timeout_seconds": str(stores.PATIENCE_SECONDS)}
-        return Server(place.directory, storage=served_store.uri(place), **{**patience, **settings})
+        return Server(
+            place.directory,
+            storage=served_store.uri(place),
+            server=web_server,
+            **{**patience, **settings},
+        )
 
     return new_server
 
 
 @pytest.fixture(scope="session")
 def new_servers(
-    served_store: Store, fresh_place: Callable[[], Place]
+    served_store: Store, web_server: str, fresh_place: Callable[[], Place]
 ) -> Callable[[int], list[Server]]:
     """So many nodes over one store, not started yet."""
 
@@ -72,7 +92,12 @@ def new_servers(
         uri = served_store.uri(place)
         patience = str(stores.PATIENCE_SECONDS)
         return [
-            Server(fresh_place().directory, storage=uri, storage_timeout_seconds=patience)
+            Server(
+                fresh_place().directory,
+                storage=uri,
+                server=web_server,
+                storage_timeout_seconds=patience,
+            )
             for _ in range(count)
         ]
 

@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.server import DEADLINE, Server
 
+pytestmark = pytest.mark.usefixtures("web_server")
+
 
 def connect(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
@@ -29,7 +31,7 @@ def everything(connection: socket.socket) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(web_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("odd")) as server:
         yield server
 
@@ -52,17 +54,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_answered_in_the_shape_of_other_errors_and_the_connection_closed(
-    server: Server, request_line: str, headers: str, status: int, title: str
+    web_server: str, server: Server, request_line: str, headers: str, status: int, title: str
 ) -> None:
     with connect(server) as connection:
         connection.sendall(f"{request_line}\r\nHost: test\r\n{headers}\r\n\r\n".encode("latin-1"))
         head, _, body = everything(connection).partition(b"\r\n\r\n")
         assert head.startswith(f"HTTP/1.1 {status} ".encode())
-        assert re.search(rb"\r\nX-OpenStack-Request-ID: req-[0-9a-f-]{36}\r\n", head)
-        assert b"\r\nContent-Type: application/json" in head
-        document = json.loads(body)
-        assert document["title"] == title
-        assert document["description"]
+        if web_server == "granian" and b"granian" not in head:
+            assert b"\r\ncontent-length: 0\r\n" in head and not body  # it never came to us
+        else:
+            assert re.search(
+                rb"\r\nX-OpenStack-Request-ID: req-[0-9a-f-]{36}\r\n", head, re.IGNORECASE
+            )
+            assert re.search(rb"\r\nContent-Type: application/json", head, re.IGNORECASE)
+            document = json.loads(body)
+            assert document["title"] == title
+            assert document["description"]
         assert httpx.get(f"{server.url}/", timeout=DEADLINE).status_code == 300
         assert "Traceback" not in server.output()
 
@@ -80,7 +87,9 @@ def test_clients_that_pause_in_the_middle_of_a_request_do_not_hold_the_threads_f
     tmp_path: Path, half: bytes
 ) -> None:
     with (
-        Server(tmp_path, threads="2", client_timeout_seconds="0.5") as server,
+        Server(
+            tmp_path, threads="2", client_timeout_seconds="0.5", keep_alive_seconds="1"
+        ) as server,
         ExitStack() as open_connections,
     ):
         paused = [open_connections.enter_context(connect(server)) for _ in range(4)]
@@ -88,7 +97,7 @@ def test_clients_that_pause_in_the_middle_of_a_request_do_not_hold_the_threads_f
             connection.sendall(half)
         assert httpx.get(f"{server.url}/", timeout=DEADLINE).status_code == 300
         for connection in paused:
-            assert everything(connection)[:12] in (b"", b"HTTP/1.1 400")
+            assert everything(connection)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 411")
         assert "Traceback" not in server.output()
         server.stop()
 

@@ -7,9 +7,12 @@ import logging
 from pathlib import Path
 
 import httpx
+import pytest
 
 from queueing.logs import JsonFormatter, TextFormatter
 from tests.support.server import DEADLINE, Server
+
+pytestmark = pytest.mark.usefixtures("web_server")
 
 
 def record(message: str, **extra: object) -> logging.LogRecord:

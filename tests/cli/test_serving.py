@@ -21,6 +21,8 @@ from queueing.core.limits import Limits
 from queueing.storage.registry import open_storage
 from tests.support.server import DEADLINE, Server, environment, run
 
+pytestmark = pytest.mark.usefixtures("web_server")
+
 
 def typed(line: str) -> str:
     """What a shell prints when the line is typed."""
@@ -156,6 +158,30 @@ def test_a_key_without_the_package_that_encrypts(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "queueing[encryption]" in line
     assert "swordfish" not in line
+
+
+def test_granian_without_its_package(tmp_path: Path) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "sitecustomize.py").write_text(
+        "import importlib.util\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *of: None if name == 'granian' else find(name, *of)\n"
+    )
+    env = {"PYTHONPATH": str(tmp_path / "without")}
+    done = run("serve", "--server", "granian", directory=tmp_path, env=env, bind="127.0.0.1:0")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "queueing: server granian is not installed: pip install 'queueing[granian]'\n"
+    )
+
+
+def test_the_workers_of_granian_do_not_share_their_port_with_another_server(
+    tmp_path: Path,
+) -> None:
+    two = {"server": "granian", "workers": "2"}
+    with Server(tmp_path, **two) as server:
+        bind = f"127.0.0.1:{server.port}"
+        assert "another program listens there" in refused(tmp_path, bind=bind, **two)
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.server import COMMAND, DEADLINE, Server, environment
 
+pytestmark = pytest.mark.usefixtures("web_server")
+
 BODY = b'{"messages": [{"body": "in flight"}]}'
 
 

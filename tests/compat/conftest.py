@@ -10,8 +10,8 @@ from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(web_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`queueing serve`, held to Zaqar's own rules."""
     directory = tmp_path_factory.mktemp("zaqar")
-    with Server(directory, strict_headers="true", admin_mode="true") as server:
+    with Server(directory, strict_headers="true", admin_mode="true", server=web_server) as server:
         yield server

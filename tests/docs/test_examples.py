@@ -19,6 +19,7 @@ GUIDES = ("long-polling.md", "plain-curl.md", "idempotency.md", "fencing.md")
 _END = "\x1e"
 
 
+@pytest.mark.usefixtures("web_server")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_of_a_page_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     _follow(page, Server(tmp_path, **server_settings(page)))

@@ -24,6 +24,7 @@ from typing import Self
 
 DEADLINE = 60.0  # seconds; the machine may be busy with other tests
 LISTENING = re.compile(r"listens on (http://(\S+):(\d+))\s")
+SERVERS = ("gunicorn", "granian")
 COMMAND = (sys.executable, "-m", "queueing")
 
 
@@ -56,6 +57,9 @@ def run(
 class Server:
     """`settings` are settings by name (`strict_headers="true"`); `arguments` go to `queueing serve`."""
 
+    default = SERVERS[0]
+    """What serves where a test does not say; the fixture `web_server` sets it."""
+
     def __init__(
         self,
         directory: Path,
@@ -69,7 +73,13 @@ class Server:
         self._command = tuple(command)
         self.directory = directory
         self.storage = storage or f"sqlite:///{directory / 'queueing.db'}"
-        chosen = {"bind": "127.0.0.1:0", "storage": self.storage, "workers": "1", **settings}
+        chosen = {
+            "bind": "127.0.0.1:0",
+            "storage": self.storage,
+            "workers": "1",
+            "server": self.default,
+            **settings,
+        }
         self._arguments = tuple(arguments)
         self._env = environment(**chosen) | dict(env or {})
         self._process: subprocess.Popen[bytes] | None = None
