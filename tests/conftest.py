@@ -48,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "resends: only of stores that may send a step twice")
     config.addinivalue_line("markers", "no_store: none of the chosen stores is one for this test")
     config.addinivalue_line("markers", "announces: only of stores that tell what others do")
+    config.addinivalue_line(
+        "markers", "gunicorn_only: test_two_servers.py says what granian does instead"
+    )
     if not _is_worker(config):
         stores.begin_run()
 
@@ -78,11 +81,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What none of the chosen stores is asked is not there, instead of skipped."""
-    absent = [item for item in items if item.get_closest_marker("no_store")]
+    """What none of the chosen stores or servers is asked is not there, instead of skipped."""
+    absent = [
+        item for item in items if item.get_closest_marker("no_store") or _not_of_granian(item)
+    ]
     if absent:
         config.hook.pytest_deselected(items=absent)
         items[:] = [item for item in items if item not in set(absent)]
+
+
+def _not_of_granian(item: pytest.Item) -> bool:
+    chosen = getattr(item, "callspec", None)
+    return (
+        item.get_closest_marker("gunicorn_only") is not None
+        and chosen is not None
+        and chosen.params.get("web_server") == "granian"
+    )
 
 
 def servers(config: pytest.Config) -> list[str]:

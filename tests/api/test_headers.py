@@ -235,6 +235,7 @@ def test_content_encoding_is_not_interpreted(api: Api) -> None:
     assert api.bodies("q") == [1]
 
 
+@pytest.mark.gunicorn_only
 def test_q53_chunked_bodies_are_read(api: Api) -> None:
     with Wire(api.url) as wire:
         headers = [*api.headers.items(), ("Transfer-Encoding", "chunked")]
@@ -253,6 +254,7 @@ def test_q53_chunked_bodies_are_read(api: Api) -> None:
     assert success(api.get(str(claim)))["ttl"] == 77
 
 
+@pytest.mark.gunicorn_only
 def test_q53_chunked_bodies_have_the_same_limits(api: Api) -> None:
     def pieces(size: int) -> list[bytes]:
         padded = MESSAGES + b" " * (size - len(MESSAGES))

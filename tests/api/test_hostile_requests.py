@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.api import hostility, second_reading
 from tests.support.http import PATCH_TYPE, Answer, Api, Wire, request_bytes, success
+from tests.support.server import Server
 
 ONE_STORE = True
 
@@ -65,6 +66,10 @@ def connection(api: Api) -> Iterator[Connection]:
 def check(answer: Answer, sent: bytes, method: str = "POST") -> None:
     """What holds for every answer."""
     assert answer.status < 500, (sent[:1000], answer)
+    if Server.default == "granian" and answer.header("Server") is None:
+        # What its parser refuses never comes to us.
+        assert answer.status in (400, 414, 431) and answer.closes and not answer.body
+        return
     request_id = answer.header("X-OpenStack-Request-ID")
     assert request_id is not None and request_id.startswith("req-")
     if answer.status >= 400 and method != "HEAD" and answer.body:
@@ -193,7 +198,7 @@ def test_hostile_headers(api: Api, connection: Connection) -> None:
             data = request_bytes("POST", "/v2/queues/q/messages", headers, hostility.MESSAGES)
             answer = connection.ask(data, "POST")
             check(answer, data)
-            assert answer.status in (201, 400, 406, 431), (headers, answer)
+            assert answer.status in (201, 400, 406, 411, 431), (headers, answer)
             sent[answer.status] += 1
             posted += answer.status == 201 and answer.header("Idempotency-Replayed") is None
         assert client.counts("q")[2] == posted

@@ -29,10 +29,10 @@ from tests.support.http import (
         b"a:b{c}",
         b"a,b",
         b"'; drop table queues; --",
-        "größe-日本".encode(),
-        b"\xff\xfe\x80",
+        pytest.param("größe-日本".encode(), marks=pytest.mark.gunicorn_only),
+        pytest.param(b"\xff\xfe\x80", marks=pytest.mark.gunicorn_only),
         b"p" * 256,
-        b"\xfc" * 256,
+        pytest.param(b"\xfc" * 256, marks=pytest.mark.gunicorn_only),
     ],
 )
 def test_any_text_names_a_project(api: Api, project: bytes) -> None:
@@ -80,6 +80,11 @@ def test_missing_project_in_strict_mode(strict: Api) -> None:
 @pytest.mark.parametrize("path", ["/v2/queues/q", "/v2/queues/q/messages", "/v2/queues/q/stats"])
 def test_project_of_more_than_256_characters(api: Api, path: str) -> None:
     refused(api.get(path, headers={"X-Project-ID": "p" * 257}), 400, NAME)
+
+
+@pytest.mark.gunicorn_only
+@pytest.mark.parametrize("path", ["/v2/queues/q", "/v2/queues/q/messages", "/v2/queues/q/stats"])
+def test_project_of_more_than_256_bytes_beyond_ascii(api: Api, path: str) -> None:
     refused(api.get(path, headers={"X-Project-ID": b"\xfc" * 257}), 400, NAME)
 
 
@@ -181,7 +186,7 @@ def test_isolation_of_queues_of_one_project(api: Api) -> None:
         (("a", "Q"), ("a", "q")),
         (("a{b}", "c"), ("a", "b")),
         (("a%2F", "c"), ("a/", "c")),
-        (("ü", "c"), ("Ã¼", "c")),
+        pytest.param(("ü", "c"), ("Ã¼", "c"), marks=pytest.mark.gunicorn_only),
         (("a*", "c"), ("ab", "c")),
     ],
 )
