@@ -186,6 +186,7 @@ def test_hostile_targets(api: Api, connection: Connection) -> None:
         assert sent[status] > TOTAL / 50, sent
 
 
+@pytest.mark.gunicorn_only
 def test_hostile_headers(api: Api, connection: Connection) -> None:
     sent = Counter[int]()
 
@@ -209,6 +210,7 @@ def test_hostile_headers(api: Api, connection: Connection) -> None:
         assert sent[status] > TOTAL / 50, sent
 
 
+@pytest.mark.gunicorn_only
 def test_hostile_framing(api: Api) -> None:
     sent = Counter[int]()
 

@@ -79,3 +79,17 @@ def test_a_request_line_that_is_long_only_as_sent(api: Api, web_server: str) -> 
     target = "/v2/queues/" + "%41" * 4000
     answer = ask(api, request_bytes("GET", target, api.headers.items()))
     assert answer.status == (400 if web_server == "granian" else 414)
+
+
+def test_a_client_that_stops_sending_before_it_has_its_answer(api: Api, web_server: str) -> None:
+    data = post(api, ("Content-Length", str(len(MESSAGES)))) + MESSAGES
+    answered = 0
+    for _ in range(10):
+        with Wire(api.url) as wire:
+            wire.send(data)
+            wire.end()
+            answer = wire.answer("POST")
+        assert answer is None or answer.status == 201
+        answered += answer is not None
+    assert answered == 10 or web_server == "granian"
+    assert answered <= api.counts("q")[2] <= 10
