@@ -72,6 +72,7 @@ class Measured:
 
     rates: list[float] = field(default_factory=list)  # operations a second
     cpu: list[float] = field(default_factory=list)  # seconds for 1,000 messages, of all processes
+    store: list[float] = field(default_factory=list)  # of these, the store's server
     p99: list[float] = field(default_factory=list)  # milliseconds
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     bottleneck: bool = False
@@ -88,6 +89,8 @@ class Comparison:
     reference_rate: float
     cpu: float
     reference_cpu: float
+    store: float
+    reference_store: float
     ratio: float
     cpu_ratio: float
     p99: float
@@ -155,22 +158,23 @@ class Match:
             measured, times = self.measured[index], result.record.times[self.workload.operation]
             messages = times.count * self.workload.messages
             measured.rates.append(times.count / result.record.seconds)
-            measured.cpu.append(spent * 1000 / max(messages, 1))
+            measured.cpu.append(spent[0] * 1000 / max(messages, 1))
+            measured.store.append(spent[1] * 1000 / max(messages, 1))
             measured.p99.append(times.percentile(0.99) / 1e6)
             measured.errors += result.record.errors
             measured.bottleneck |= result.bottleneck
 
-    def _load(self, index: int, seconds: float) -> tuple[Result, float]:
-        """A turn of one side, in which it never ran out of messages, and the CPU seconds that it used."""
+    def _load(self, index: int, seconds: float) -> tuple[Result, tuple[float, float]]:
+        """A turn of one side, in which it never ran out of messages; the CPU seconds of all, and of its store."""
         run, service = self._runs[index], self.services[index]
         while True:
             missing = self._wanted[index] - self._free[index]
             if self.workload.takes and missing > 0:
                 run.fill(missing)
                 self._free[index] += missing
-            before = service.cpu_seconds()
+            before, store = service.cpu_seconds(), service.store_cpu_seconds()
             result = run.load(seconds=seconds)
-            spent = service.cpu_seconds() - before
+            spent = service.cpu_seconds() - before, service.store_cpu_seconds() - store
             if not self.workload.takes:
                 return result, spent
             taken = result.record.delivered
@@ -222,6 +226,8 @@ def compare(
                     reference_rate=median(reference.rates),
                     cpu=median(side.cpu),
                     reference_cpu=median(reference.cpu),
+                    store=median(side.store),
+                    reference_store=median(reference.store),
                     ratio=_ratio(side.rates, reference.rates),
                     cpu_ratio=_ratio(side.cpu, reference.cpu),
                     p99=median(side.p99),
@@ -246,7 +252,7 @@ HEADINGS = (
     "ratio",
     "target",
     "",
-    "CPU s / 1,000 msg",
+    "CPU s / 1,000 msg (store)",
     "reference",
     "p99 ms",
 )
@@ -262,10 +268,14 @@ def _cells(row: Comparison) -> tuple[str, ...]:
         f"{row.ratio:.2f}",
         row.aim,
         row.verdict,
-        f"{row.cpu:.3f}",
-        f"{row.reference_cpu:.3f}",
+        _cpu(row.cpu, row.store),
+        _cpu(row.reference_cpu, row.reference_store),
         f"{row.p99:.1f}",
     )
+
+
+def _cpu(all_of_it: float, store: float) -> str:
+    return f"{all_of_it:.3f} ({store:.3f})" if store else f"{all_of_it:.3f}"
 
 
 def show(console: Console, rows: Sequence[Comparison]) -> None:

@@ -116,7 +116,10 @@ class Service:
         self.targets.append(Target(host="127.0.0.1", port=port, timeout_seconds=120))
 
     def cpu_seconds(self) -> float:
-        return sum(process.cpu_seconds() for process in (*self._nodes, *self._also))
+        return sum(node.cpu_seconds() for node in self._nodes) + self.store_cpu_seconds()
+
+    def store_cpu_seconds(self) -> float:
+        return sum(process.cpu_seconds() for process in self._also)
 
     def stop(self) -> None:
         for node in self._nodes:

@@ -97,27 +97,14 @@ class Run:
 
     def __enter__(self) -> Self:
         """:raises Unusable: the server is not there, or does not do as one of the v2 API does"""
-        for queue in self._plan.queues:
-            self._control.create(queue)
-        self._created = True
-        context = multiprocessing.get_context("spawn")
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process alone
         try:
-            for index in range(self._processes):
-                ours, theirs = context.Pipe()
-                plan = replace(self._plan, target=self._nodes[index % len(self._nodes)])
-                child = context.Process(
-                    target=process.work,
-                    args=(theirs, plan, self._run, index),
-                    daemon=True,
-                )
-                child.start()
-                theirs.close()
-                self._children.append((child, ours))
-        finally:
-            signal.signal(signal.SIGINT, before)
-        for _, pipe in self._children:
-            self._answer(pipe, "ready")
+            for queue in self._plan.queues:
+                self._control.create(queue)
+                self._created = True
+            self._start()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -144,6 +131,26 @@ class Run:
             except Unusable:
                 pass  # what was measured is worth more than tidiness
         self._control.__exit__(kind, error, traceback)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process alone
+        try:
+            for index in range(self._processes):
+                ours, theirs = context.Pipe()
+                plan = replace(self._plan, target=self._nodes[index % len(self._nodes)])
+                child = context.Process(
+                    target=process.work,
+                    args=(theirs, plan, self._run, index),
+                    daemon=True,
+                )
+                child.start()
+                theirs.close()
+                self._children.append((child, ours))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        for _, pipe in self._children:
+            self._answer(pipe, "ready")
 
     def interrupt(self) -> None:
         """End the run soon: what was measured so far is the result. May be called by a signal handler."""

@@ -96,7 +96,10 @@ def cut(received: bytes) -> tuple[Reply, int] | None:
     if not head.startswith(b"HTTP/1."):
         raise NotHttp(head[:80])
     begin = end + 4
-    if status in (204, 304) or status < 200:
+    if status < 200:  # there is more to come
+        following = cut(received[begin:])
+        return following and (following[0], begin + following[1])
+    if status in (204, 304):
         return Reply(status, head), begin
     length = _LENGTH.search(head)
     if length:

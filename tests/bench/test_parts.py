@@ -44,6 +44,7 @@ def test_merged_histograms_are_as_one() -> None:
 
 REPLIES = [
     (b"HTTP/1.1 204 No Content\r\nX: y\r\n\r\n", 204, b""),
+    (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 204, b""),
     (b"HTTP/1.1 201 Created\r\ncontent-length: 5\r\nLocation: /v2/x\r\n\r\nhello", 201, b"hello"),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n", 200, b"hello"),
 ]  # fmt: skip
