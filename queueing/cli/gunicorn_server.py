@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import selectors
 import socket
 import struct
 from typing import Any
@@ -12,10 +13,13 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from queueing.cli import refusals
+from queueing.cli.shares import Shares
 from queueing.cli.signals import obey_master
 from queueing.wsgi import stop_waiting
 
 log = logging.getLogger("queueing.server")
+
+YIELD_SECONDS = 0.002  # how long who has fewer connections may take to accept one
 
 STATUS = {
     errors.LimitRequestLine: refusals.URI_TOO_LONG,
@@ -27,7 +31,45 @@ STATUS = {
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     client_timeout_seconds: float
+    shares: Shares
     refuses = False  # connections: it is about to end
+
+    def __init__(self, age: int, *arguments: Any) -> None:
+        self._slot = self.shares.give(age)  # in the master still
+        self._yielded: list[Any] = []  # listeners that are left to others for a moment
+        self._yielded_once = False
+        super().__init__(age, *arguments)
+
+    @property
+    def nr_conns(self) -> int:
+        """gunicorn's count of this process's connections."""
+        return self._connections
+
+    @nr_conns.setter
+    def nr_conns(self, count: int) -> None:
+        self._connections = count
+        self.shares.put(self._slot, count)
+
+    def accept(self, listener: Any) -> None:
+        if self.alive and not self._yielded_once and self.shares.is_above(self._slot):
+            self.poller.unregister(listener)
+            self._yielded.append(listener)
+            return
+        self._yielded_once = False
+        super().accept(listener)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        if not self._yielded:
+            super().wait_for_and_dispatch_events(timeout)
+            return
+        super().wait_for_and_dispatch_events(min(timeout, YIELD_SECONDS))
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Accept again: whoever still waits was not taken by those who have fewer connections."""
+        while self._yielded:
+            self.poller.register(self._yielded.pop(), selectors.EVENT_READ, self.accept)
+            self._yielded_once = True
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -56,6 +98,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
         A socket that is left open would let clients connect, wait, and be cut off in the end.
         """
+        self._take_up()
         super().set_accept_enabled(enabled)
         if enabled or self.alive or self.refuses:
             return
@@ -94,5 +137,6 @@ def _closed(graceful: bool = False) -> None:
     """In the place of a connection's `close`, once it is closed."""
 
 
-def worker_class(client_timeout_seconds: float) -> type[Worker]:
-    return type("QueueingWorker", (Worker,), {"client_timeout_seconds": client_timeout_seconds})
+def worker_class(client_timeout_seconds: float, shares: Shares) -> type[Worker]:
+    members = {"client_timeout_seconds": client_timeout_seconds, "shares": shares}
+    return type("QueueingWorker", (Worker,), members)

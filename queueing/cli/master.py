@@ -20,6 +20,7 @@ from gunicorn.arbiter import Arbiter
 
 from queueing.cli.listening import drain
 from queueing.cli.refusals import LARGEST_HEADER, LONGEST_REQUEST_LINE
+from queueing.cli.shares import Shares
 from queueing.cli.signals import FINISH, STOPPING
 from queueing.config import Settings
 from queueing.core.errors import SetupError, StorageUnavailable
@@ -33,10 +34,12 @@ CONNECTIONS = 1000  # idle ones and those waiting for a thread, per process
 
 def options(settings: Settings) -> dict[str, Any]:
     """gunicorn's options, but for where to listen."""
+    shares = Shares()
     return {
         "workers": wanted_workers(settings),
         "threads": settings.all_threads,
-        "worker_class": worker_class(settings),
+        "worker_class": worker_class(settings, shares),
+        "child_exit": lambda _master, worker: shares.take_back(worker.age),
         # Connections of those that wait, of those that are served, and idle ones.
         "worker_connections": CONNECTIONS + settings.all_threads,
         "keepalive": settings.keep_alive_seconds,
@@ -53,20 +56,21 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def worker_class(settings: Settings) -> type[Any]:
-    """What runs in each worker process.
-
-    :raises SetupError: the server is not installed
-    """
+def worker_class(settings: Settings, shares: Shares) -> type[Any]:
+    """What runs in each worker process."""
     if settings.server == "granian":
-        if importlib.util.find_spec("granian") is None:
-            raise SetupError("server granian is not installed: pip install 'queueing[granian]'")
         from queueing.cli import granian_server
 
         return granian_server.worker_class(settings.client_timeout_seconds)
     from queueing.cli import gunicorn_server
 
-    return gunicorn_server.worker_class(settings.client_timeout_seconds)
+    return gunicorn_server.worker_class(settings.client_timeout_seconds, shares)
+
+
+def check_installed(settings: Settings) -> None:
+    """:raises SetupError: the server is not installed"""
+    if settings.server == "granian" and importlib.util.find_spec("granian") is None:
+        raise SetupError("server granian is not installed: pip install 'queueing[granian]'")
 
 
 def listeners_wanted(settings: Settings) -> int:

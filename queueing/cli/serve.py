@@ -47,7 +47,7 @@ def serve(
     Example:
       queueing serve --bind 127.0.0.1:8888 --storage sqlite:///queueing.db
     """
-    from queueing.cli.master import Server, listeners_wanted, worker_class
+    from queueing.cli.master import Server, check_installed, listeners_wanted
 
     flags = {
         "bind": bind,
@@ -58,7 +58,7 @@ def serve(
     }
     settings = load(config_file, flags=flags).settings
     logs.configure(settings)
-    worker_class(settings)
+    check_installed(settings)
     durability = _probe(settings)
     listeners = listen(settings.bind, listeners_wanted(settings))
     hold_signals()

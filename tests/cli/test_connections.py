@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -13,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.test_serving import children
 from tests.support.server import DEADLINE, Server
 
 pytestmark = pytest.mark.usefixtures("web_server")
@@ -123,3 +126,26 @@ def test_a_kept_connection_serves_many_requests(server: Server) -> None:
         assert connection.getresponse().read() == b'{"queues": [], "links": []}'
         assert connection.sock is first
     connection.close()
+
+
+def sockets(pid: int) -> int:
+    """How many sockets a process has open."""
+    folder = Path(f"/proc/{pid}/fd")
+    return sum(os.readlink(folder / name).startswith("socket:") for name in os.listdir(folder))
+
+
+@pytest.mark.gunicorn_only
+def test_workers_have_as_many_connections_as_each_other(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path, server="gunicorn", workers="2") as server,
+        ExitStack() as open_connections,
+    ):
+        deadline = time.monotonic() + DEADLINE
+        while len(workers := children(server.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        before = [sockets(pid) for pid in workers]
+        for _ in range(20):
+            client = open_connections.enter_context(httpx.Client(timeout=DEADLINE))
+            assert client.get(f"{server.url}/").status_code == 300
+        shares = [sockets(pid) - old for pid, old in zip(workers, before, strict=True)]
+        assert abs(shares[0] - shares[1]) <= 6, shares
