@@ -6,7 +6,7 @@ JOBS ?= 4
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-stores test-long check format engines lock clean
+.PHONY: help serve test test-stores test-long test-containers check format engines lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ test-stores: $(VENV)/.installed-dev engines ## run everything over every store, 
 
 test-long: $(VENV)/.installed-dev engines ## the same with many more examples
 	QUEUEING_TEST_EXAMPLES=$${QUEUEING_TEST_EXAMPLES:-2000} $(VENV)/bin/pytest -n $(JOBS) --timeout 3600 $(TESTS)
+
+test-containers: $(VENV)/.installed-dev ## build the image, run the compose file, restart and kill what is in it
+	VENV=$(VENV) .ci/containers
 
 check: $(VENV)/.installed-dev ## lint, format, types, who imports whom
 	$(VENV)/bin/ruff check

@@ -55,6 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
         stores.begin_run()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What runs in containers is only run when it is named: it needs docker and images."""
+    if collection_path.name == "containers" and collection_path.parent.name == "tests":
+        return not any("containers" in argument for argument in config.args)
+    return None
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not _is_worker(config):
         stores.end_run()

@@ -36,7 +36,7 @@ def _follow(page: Path, server: Server) -> None:
     examples = blocks(page)
     with server, TemporaryDirectory() as folder:
         Path(folder, ".venv").symlink_to(sys.prefix)  # what `make serve` made for the reader
-        printed = _type(examples, server.url.removeprefix("http://"), Path(folder))
+        printed = type_into_a_shell(examples, server.url.removeprefix("http://"), Path(folder))
     wrong = [
         f"{block.page}:{block.line}\n{block.commands}\nexpected:\n{block.answer}\ncame:\n{output}"
         for block, output in zip(examples, printed, strict=True)
@@ -45,7 +45,7 @@ def _follow(page: Path, server: Server) -> None:
     assert not wrong, "\n\n".join(wrong)
 
 
-def _type(examples: list[Block], address: str, folder: Path) -> list[str]:
+def type_into_a_shell(examples: list[Block], address: str, folder: Path) -> list[str]:
     """Type all blocks into one shell, so that its variables live on; what each printed, in order."""
     script = "".join(
         f"{block.commands.replace('localhost:8888', address)}\nprintf '{_END}'\n"
