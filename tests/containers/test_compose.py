@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from tests.containers.conftest import PATIENCE_SECONDS, Deployment
-from tests.docs.pages import ROOT, blocks
-from tests.docs.test_examples import type_into_a_shell
+from tests.docs.pages import ROOT
+from tests.docs.test_examples import follow
 from tests.support.server import COMMAND
 
 
@@ -55,12 +55,9 @@ class Load:
         return figures
 
 
-def test_the_readme_holds_through_the_balancer(deployment: Deployment, tmp_path: Path) -> None:
+def test_the_readme_holds_through_the_balancer(deployment: Deployment) -> None:
     wait_until_it_serves(deployment.url)
-    examples = blocks(ROOT / "README.md")
-    printed = type_into_a_shell(examples, deployment.url.removeprefix("http://"), tmp_path)
-    for block, output in zip(examples, printed, strict=True):
-        assert block.matches(output), f"{block.commands}\n{block.answer}\n{output}"
+    follow(ROOT / "README.md", deployment.url)
 
 
 def test_three_nodes_serve_and_only_the_balancer_is_open(deployment: Deployment) -> None:

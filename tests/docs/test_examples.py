@@ -33,10 +33,16 @@ def test_the_readme_and_the_guides_hold_over_every_store(
 
 
 def _follow(page: Path, server: Server) -> None:
+    with server:
+        follow(page, server.url)
+
+
+def follow(page: Path, url: str) -> None:
+    """Type the page's examples, all into one shell, and compare what they print."""
     examples = blocks(page)
-    with server, TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         Path(folder, ".venv").symlink_to(sys.prefix)  # what `make serve` made for the reader
-        printed = type_into_a_shell(examples, server.url.removeprefix("http://"), Path(folder))
+        printed = _type(examples, url.removeprefix("http://"), Path(folder))
     wrong = [
         f"{block.page}:{block.line}\n{block.commands}\nexpected:\n{block.answer}\ncame:\n{output}"
         for block, output in zip(examples, printed, strict=True)
@@ -45,7 +51,7 @@ def _follow(page: Path, server: Server) -> None:
     assert not wrong, "\n\n".join(wrong)
 
 
-def type_into_a_shell(examples: list[Block], address: str, folder: Path) -> list[str]:
+def _type(examples: list[Block], address: str, folder: Path) -> list[str]:
     """Type all blocks into one shell, so that its variables live on; what each printed, in order."""
     script = "".join(
         f"{block.commands.replace('localhost:8888', address)}\nprintf '{_END}'\n"
