@@ -28,6 +28,9 @@ from queueing.bench.control import Unusable
 from queueing.bench.plan import Plan, Preparation
 from queueing.bench.run import Result, Run
 
+LARGEST_CLAIM = (
+    500  # of both sides: a pile of claimed messages is made by few claims, however slow they are
+)
 MARGIN = 1.6  # of messages laid out for a turn over what the last one took
 BAR = 18  # height of a bar in a plot
 
@@ -133,6 +136,7 @@ class Match:
             plan = Plan(
                 target=service.targets[0],
                 queues=(f"bench-{self.workload.name.split()[0]}",),
+                largest_claim=service.largest_claim,
                 **self.workload.clients,
                 **self.workload.options,
             )

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from queueing.bench.plan import Target
+from queueing.bench.plan import LARGEST_CLAIM, Target
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
@@ -103,6 +103,7 @@ class Service:
     def __init__(self, name: str, also: Sequence[Process] = ()) -> None:
         self.name = name
         self.targets: list[Target] = []
+        self.largest_claim = LARGEST_CLAIM
         self._nodes: list[Process] = []
         self._also = tuple(also)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from queueing.bench.ledger import Ledger
 from queueing.bench.loop import Call, Client, Loop
-from queueing.bench.plan import LARGEST_CLAIM, Plan
+from queueing.bench.plan import Plan
 from queueing.bench.wire import UNSENT, Reply, Requests
 
 LONGEST_CLAIM = 43200  # seconds; of claims that outlive the run
@@ -156,7 +156,7 @@ class Clients:
         """Claims this many messages for good."""
         misses = 0
         while number and misses < RETRIES and not self.stopping:
-            size = min(number, LARGEST_CLAIM)
+            size = min(number, self._plan.largest_claim)
             body = b'{"ttl":%d,"grace":60}' % LONGEST_CLAIM
             path = self._next_queue() + b"/claims?limit=%d" % size
             reply = yield Call("claim", self._request(b"POST", path, body), NOTHING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -63,6 +63,7 @@ class Plan:
     ttl: int = 3600  # seconds
     claim_ttl: int = 60  # seconds
     wait: int = 0  # seconds that a worker's claim waits
+    largest_claim: int = LARGEST_CLAIM  # messages that the server lets a claim ask for
     patience: int = 20  # seconds that a waiter's claim waits
     messages: int | None = None  # to post in all; None: until told to stop
 
@@ -117,4 +118,3 @@ class Preparation:
 
     depth: int = 0  # messages that are free
     claimed: int = 0  # messages under claims that outlive the run
-    connections: int = field(default=8)  # that bring this about

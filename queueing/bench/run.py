@@ -157,9 +157,18 @@ class Run:
         self.interrupted = True
 
     def prepare(self) -> None:
-        """Put into the queues what is to stand there before the load."""
-        if self._preparation.claimed:
-            self._divide("hold", "hold", self._preparation.claimed)
+        """Put into the queues what is to stand there before the load.
+
+        :raises Unusable: not as many messages are claimed as should be
+        """
+        wanted = self._preparation.claimed
+        if wanted:
+            self._divide("hold", "hold", wanted)
+            claimed = sum(self._control.size(queue)[1] for queue in self._plan.queues)
+            if claimed < wanted and not self.interrupted:
+                raise Unusable(
+                    f"{wanted} messages were to be claimed before the load, {claimed} are"
+                )
         if self._preparation.depth:
             self.fill(self._preparation.depth)
 

@@ -146,6 +146,13 @@ def test_nobody_there_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     assert "no answer" in done.stderr
 
 
+def test_messages_that_cannot_be_claimed_before_the_load_end_the_run(tmp_path: Path) -> None:
+    with Faulty(loses=2) as server:
+        done = run("bench", server.url, "--claimed", "40", "--messages", "10", directory=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == ("queueing: 40 messages were to be claimed before the load, 20 are\n")
+
+
 def test_ctrl_c_ends_it_with_what_was_measured_so_far(tmp_path: Path) -> None:
     with Faulty() as server:
         process = subprocess.Popen(
