@@ -95,14 +95,16 @@ class Line:
     def readers(self) -> int:
         return len(self._readers)
 
-    def join(self, waiter: Waiter) -> None:
-        """It rests if somebody rests before it; otherwise it has to try first."""
+    def join(self, waiter: Waiter) -> bool:
+        """True: it rests behind somebody who rests already. False: it has to look first."""
         if not waiter.wants:
             self._readers.add(waiter)
-        elif self._resting and self.followed:
+            return False
+        if self._resting and self.followed:
             self._rest(waiter, last=True)
-        else:
-            self._trying.add(waiter)
+            return True
+        self._trying.add(waiter)
+        return False
 
     def begin(self, waiter: Waiter) -> None:
         """It is about to ask the store."""

@@ -1,8 +1,9 @@
 """Long polling: requests that wait in this process until there is something for them.
 
-A request that found nothing joins the line of its queue, has the queue followed, and asks once more:
-what was posted before it was followed it finds then, what is posted after is announced. It sleeps
+A request that found nothing joins the line of its queue, has the queue followed, and looks once more:
+what was posted before it was followed is seen then, what is posted after is announced. It sleeps
 on a lock of its own until it is called, its time is up, its client is gone, or the process stops.
+Where others wait already it does not even ask first: what there is was promised to them.
 
 One thread of the process, the lookout, sees to what nobody announces: delays and claims that end, at
 the time that the store gave for the next one; announcements that were missed, by looking at each
@@ -17,7 +18,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from queueing.core.clock import Clock
 from queueing.core.errors import QueueingError, StorageUnavailable
@@ -87,6 +88,14 @@ class Patience:
         """Too many wait in this process: it was answered at once, as if `seconds` were 0."""
 
 
+class Joined(NamedTuple):
+    """Somebody in a line; `behind`: others rest there before him, so there is nothing for him."""
+
+    line: Line
+    waiter: Waiter
+    behind: bool
+
+
 class WaitingRoom:
     """All who wait in this process for one store. Threads share it."""
 
@@ -147,13 +156,13 @@ class WaitingRoom:
             answer = attempt()
             if answer:
                 return answer
-        waiter = self._join(queue, patience, wants)
-        if waiter is None:
+        joined = self._join(queue, patience, wants)
+        if joined is None:
             return None if tried else attempt()
         try:
-            return self._stay(*waiter, attempt, patience, tried=tried)
+            return self._stay(joined, attempt, patience, tried=tried)
         finally:
-            self._leave(*waiter)
+            self._leave(joined)
 
     def announce(self, queue: QueueRef, count: int) -> None:
         """A step made so many messages free there: see `Announces.listen`. Cheap if nobody waits."""
@@ -186,7 +195,7 @@ class WaitingRoom:
 
     # One who waits
 
-    def _join(self, queue: QueueRef, patience: Patience, wants: int) -> tuple[Line, Waiter] | None:
+    def _join(self, queue: QueueRef, patience: Patience, wants: int) -> Joined | None:
         with self._lock:
             if self.is_stopped:
                 return None
@@ -197,15 +206,15 @@ class WaitingRoom:
             if line is None:
                 line = self._lines[queue] = Line(queue)
             waiter = Waiter(wants)
-            line.join(waiter)
+            behind = line.join(waiter)
             self._count += 1
             self._readers += not wants
-            if line.is_stale:
-                line.is_stale = False
+            if line.is_stale and line.followed:
                 self._schedule(line, self._monotonic())
-            return line, waiter
+            return Joined(line, waiter, behind)
 
-    def _leave(self, line: Line, waiter: Waiter) -> None:
+    def _leave(self, joined: Joined) -> None:
+        line, waiter, _ = joined
         with self._lock:
             line.leave(waiter)
             self._count -= 1
@@ -214,18 +223,26 @@ class WaitingRoom:
 
     def _stay(
         self,
-        line: Line,
-        waiter: Waiter,
+        joined: Joined,
         attempt: Callable[[], Answer],
         patience: Patience,
         *,
         tried: bool,
     ) -> Answer | None:
+        line, waiter, behind = joined
         deadline = self._monotonic() + patience.seconds
         connection = patience.connection
-        may_try = waiter.phase is Phase.TRYING
-        if may_try:
+        may_try = not behind
+        if tried and not behind:
+            # What came before the queue was followed, a reader has to read for himself. For takers
+            # the lookout reads it: one step, however many came at once.
+            if waiter.wants:
+                may_try = False
+                with self._lock:
+                    line.rest(waiter, last=True)
             self._follow(line)
+            with self._lock:
+                self._schedule(line, self._monotonic())
 
         def call_back() -> None:
             with self._lock:
@@ -242,8 +259,7 @@ class WaitingRoom:
                     if answer:
                         return answer
                     with self._lock:
-                        line.rest(waiter, last=not tried)
-                    tried = True
+                        line.rest(waiter, last=False)
                 waiter.sleep(deadline - self._monotonic())
                 is_lost = connection.is_lost()
                 with self._lock:
@@ -257,8 +273,7 @@ class WaitingRoom:
                 if calls_back:
                     connection.watch(call_back)
                 if not rung:
-                    # It may have rested behind others from the beginning; nobody goes unheard.
-                    return None if tried else self._attempt(line, attempt)
+                    return None
         finally:
             connection.unwatch()
 
@@ -319,7 +334,9 @@ class WaitingRoom:
 
     def _look(self, line: Line) -> None:
         """Call as many as there are messages for, and plan the next look."""
-        limit = max(1, line.wanted)
+        with self._lock:
+            line.is_stale = False
+            limit = max(1, line.wanted)
         try:
             now = self._clock.now()
             outlook = self._storage.messages.outlook(line.queue, limit=limit, now=now)

@@ -306,6 +306,8 @@ class Client:
 
     def watch(self, wake: Callable[[], None]) -> None:
         self._wake = wake
+        if self.gone and self._tells:
+            wake()
 
     def unwatch(self) -> None:
         self._wake = None
@@ -337,6 +339,7 @@ def test_a_false_alarm_ends_no_wait(node: Node, queue: QueueRef) -> None:
     client = Client(True)
     waiting = wait(node, "claim", queue, connection=client)
     for _ in range(3):
+        until(lambda: client._wake is not None)
         assert client._wake
         client._wake()
     node.post(queue, b"1")
