@@ -58,6 +58,7 @@ from queueing.storage.registry import open_storage
 
 QUESTIONS: Final = ("rates", "latency", "tries")
 WAITING: Final = (0, 400, 1000)
+QUICK: Final = (0, 40, 100)
 CLIENTS: Final = 4  # connections of the other requests
 WAIT_SECONDS: Final = 30
 LISTENING: Final = re.compile(rb"listens on http://127\.0\.0\.1:(\d+)\s")
@@ -212,12 +213,14 @@ class Crowd:
                 self._ask(number, connection)
 
 
-def rates(node: Node, turns: int, seconds: float, advance: Any) -> list[Figure]:
+def rates(
+    node: Node, crowds: tuple[int, ...], turns: int, seconds: float, advance: Any
+) -> list[Figure]:
     context = multiprocessing.get_context("spawn")
     found: defaultdict[int, list[float]] = defaultdict(list)
     memory: dict[int, float] = {}
     for turn in range(turns):
-        for waiting in WAITING if turn % 2 == 0 else reversed(WAITING):
+        for waiting in crowds if turn % 2 == 0 else reversed(crowds):
             crowd = Crowd(node.port, waiting)
             time.sleep(1)
             memory.setdefault(waiting, node.memory_mebibytes())
@@ -231,7 +234,7 @@ def rates(node: Node, turns: int, seconds: float, advance: Any) -> list[Figure]:
             advance(1)
     alone = statistics.median(found[0])
     figures = [Figure("other requests beside 0", alone, "per s", None, None)]
-    for waiting in WAITING[1:]:
+    for waiting in crowds[1:]:
         ratios = [rate / base for rate, base in zip(found[waiting], found[0], strict=True)]
         what = f"other requests beside {waiting:,}, against beside 0"
         figures.append(Figure(what, statistics.median(ratios), "ratio", None, 0.7))
@@ -396,12 +399,13 @@ def measure(options: argparse.Namespace, directory: Path, console: Console) -> l
     uri = options.storage or f"sqlite:///{directory}/waiters.db?synchronous=normal"
     count, rounds = (20, 20) if options.quick else (300, 400)
     most = 100.0 if uri.startswith("mongodb") else 20.0
+    crowds = QUICK if options.quick else WAITING
     figures: list[Figure] = []
     with Progress(
         *Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True
     ) as progress:
         for question in options.only:
-            total = {"rates": options.turns * len(WAITING), "latency": count, "tries": rounds}
+            total = {"rates": options.turns * len(crowds), "latency": count, "tries": rounds}
             task = progress.add_task(question, total=total[question])
 
             def advance(number: int, task: Any = task) -> None:
@@ -409,7 +413,7 @@ def measure(options: argparse.Namespace, directory: Path, console: Console) -> l
 
             if question == "rates":
                 with running(uri, directory, 1, options.set) as nodes:
-                    figures += rates(nodes[0], options.turns, options.seconds, advance)
+                    figures += rates(nodes[0], crowds, options.turns, options.seconds, advance)
             elif question == "latency":
                 with running(uri, directory, 2, options.set) as nodes:
                     figures += latency(nodes, count, most, advance)

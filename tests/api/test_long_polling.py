@@ -16,7 +16,7 @@ from queueing.core.models import ClaimTerms, QueueRef, request_token
 from queueing.storage.contract import Storage
 from tests.support import stores
 from tests.support.http import API, PARAMETER, Api, Wire, connect, empty, refused, request_bytes
-from tests.support.server import Server
+from tests.support.server import SERVERS, Server
 from tests.support.stores import Place, Store
 
 WAIT = 30  # seconds; the longest
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Nodes(NamedTuple):
-    """Two servers on one store, and the store itself."""
+    """gunicorn and granian on one store, and the store itself."""
 
     urls: tuple[str, str]
     storage: Storage
@@ -41,8 +41,9 @@ def nodes(served_store: Store, fresh_place: Callable[[], Place]) -> Iterator[Nod
             fresh_place().directory,
             storage=served_store.uri(place),
             storage_timeout_seconds=patience,
+            server=server,
         )
-        for _ in range(2)
+        for server in SERVERS
     )
     with first, second:
         storage = served_store.open(place)
@@ -50,17 +51,24 @@ def nodes(served_store: Store, fresh_place: Callable[[], Place]) -> Iterator[Nod
         storage.close()
 
 
-@pytest.fixture(params=["the same node", "another node"])
-def here(request: pytest.FixtureRequest, nodes: Nodes) -> Iterator[Api]:
-    """A client of the node where something is done; others wait at the second."""
-    with connect(nodes.urls[0 if request.param == "another node" else 1]) as http:
+@pytest.fixture(params=[(0, 0), (1, 0), (0, 1)], ids=["one node", "at gunicorn", "at granian"])
+def places(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """At which node something is done, and at which somebody waits."""
+    at: tuple[int, int] = request.param
+    return at
+
+
+@pytest.fixture
+def here(nodes: Nodes, places: tuple[int, int]) -> Iterator[Api]:
+    """A client of the node where something is done."""
+    with connect(nodes.urls[places[0]]) as http:
         yield Api(http)
 
 
 @pytest.fixture
-def there(nodes: Nodes, here: Api) -> Iterator[Api]:
+def there(nodes: Nodes, places: tuple[int, int], here: Api) -> Iterator[Api]:
     """Another client of the same project, at the node where somebody waits."""
-    with connect(nodes.urls[1]) as http:
+    with connect(nodes.urls[places[1]]) as http:
         yield Api(http, project=here.project)
 
 
@@ -152,6 +160,7 @@ def test_what_nobody_posts_is_waited_for_in_vain(here: Api, there: Api) -> None:
     assert here.queue_names() == []
 
 
+@pytest.mark.parametrize("places", [(0, 0), (1, 0)])  # granian does not show us its sockets
 def test_a_client_that_hangs_up_claims_nothing(
     here: Api, there: Api, pool: ThreadPoolExecutor
 ) -> None:
