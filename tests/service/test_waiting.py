@@ -231,7 +231,11 @@ def test_a_listing_waits_behind_its_marker(node: Node, queue: QueueRef) -> None:
 
 
 @pytest.mark.announces
-def test_those_who_wait_are_served_in_their_order(node: Node, queue: QueueRef) -> None:
+def test_those_who_wait_are_served_in_their_order(
+    node: Node, queue: QueueRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A look between a step and the word of it calls one more, who may be the quicker.
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 60.0)
     waiters = [wait(node, "claim", queue) for _ in range(5)]
     for number, waiter in enumerate(waiters):
         node.post(queue, b"%d" % number)

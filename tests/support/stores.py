@@ -118,7 +118,7 @@ STORES = {
         Store("redis", redis, resends=True, announces=True),
         Store("redis-cluster", redis_cluster, resends=True, announces=True),
         Store("redis-sentinel", redis_sentinel, resends=True, announces=True),
-        Store("mongodb", mongodb),
+        Store("mongodb", mongodb, announces=True),
     ]
 }
 

@@ -26,6 +26,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from queueing.core.errors import StorageUnavailable
+from queueing.storage.mongodb.announcing import Announcements
 from queueing.storage.mongodb.connection import BY_ID, DUPLICATE_KEY, Connection, passes
 from queueing.storage.mongodb.keys import Document, QueueKey
 from queueing.storage.mongodb.ledger import PAUSE_SECONDS, Ledgers, Reservation, closing
@@ -45,9 +46,12 @@ def attempts(token: str) -> Iterator[str]:
 
 
 class Appending:
-    def __init__(self, connection: Connection, ledgers: Ledgers) -> None:
+    def __init__(
+        self, connection: Connection, ledgers: Ledgers, announcements: Announcements
+    ) -> None:
         self._connection = connection
         self._ledgers = ledgers
+        self._announcements = announcements
 
     def write(
         self, key: QueueKey, taken: Reservation, documents: list[Document], now: float
@@ -56,6 +60,17 @@ class Appending:
 
         :raises InTheWay: some of them are there already, under other sequences
         """
+        followed = self._announcements.begin(key.ref)
+        done = False
+        try:
+            done = self._write(key, taken, documents, now)
+        finally:
+            self._announcements.end(followed, done=done)
+        return done
+
+    def _write(
+        self, key: QueueKey, taken: Reservation, documents: list[Document], now: float
+    ) -> bool:
         updates = [
             # If it is there under this sequence it is ours; under another this is an error.
             UpdateOne(

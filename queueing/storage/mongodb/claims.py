@@ -14,11 +14,12 @@ from pymongo.errors import BulkWriteError
 from queueing.core.errors import ClaimNotFound
 from queueing.core.models import Claim, Claimed, ClaimTerms, Message, QueueRef, message_id
 from queueing.storage.contract import DEAD_LETTERS_PER_STEP, RETRY_SECONDS, ClaimStore
+from queueing.storage.mongodb.announcing import Announcements
 from queueing.storage.mongodb.connection import BY_ID, DUPLICATE_KEY, Connection, Update
-from queueing.storage.mongodb.free import IN_ORDER_OF_SEQUENCE, FreeMessages
+from queueing.storage.mongodb.free import IN_ORDER_OF_SEQUENCE, FreeMessages, Look
 from queueing.storage.mongodb.indexes import HOLDER
 from queueing.storage.mongodb.keys import CLAIMED, DEAD, FREE, Document, QueueKey, is_id
-from queueing.storage.mongodb.ledger import NO_DOCUMENT, Ledger, Ledgers
+from queueing.storage.mongodb.ledger import NEWS, NO_DOCUMENT, Ledger, Ledgers
 from queueing.storage.mongodb.letters import Letters
 from queueing.storage.mongodb.records import (
     SHOWN,
@@ -32,12 +33,18 @@ from queueing.storage.mongodb.records import (
 
 class MongoClaims(ClaimStore):
     def __init__(
-        self, connection: Connection, ledgers: Ledgers, free: FreeMessages, letters: Letters
+        self,
+        connection: Connection,
+        ledgers: Ledgers,
+        free: FreeMessages,
+        letters: Letters,
+        announcements: Announcements,
     ) -> None:
         self._connection = connection
         self._ledgers = ledgers
         self._free = free
         self._letters = letters
+        self._announcements = announcements
 
     def claim(
         self, queue: QueueRef, terms: ClaimTerms, *, token: str, version: str, now: float
@@ -45,13 +52,24 @@ class MongoClaims(ClaimStore):
         key = QueueKey.of(queue)
         with self._connection.verb():
             look = self._free.look(key, terms.limit, claim=token, now=now)
-            if look.taken:
-                return self._made_already(key, look.taken[0], now)
-            step = Step(self._connection, self._ledgers, self._free, key, terms, token, now)
-            step.run(look.free, version)
-            has_pile = look.has_pile or step.buried
-            letters = self._letters.pile(key, now) if has_pile else ()
-            return Claimed(step.claim(), tuple(letters))
+            if not look.free:
+                return self._claim(key, look, terms, token, version, now)
+            # Of n that saw the same messages one would win, and the others begin again: n² steps.
+            with self._connection.turn(key.id) as has_waited:
+                if has_waited:
+                    look = self._free.look(key, terms.limit, claim=token, now=now)
+                return self._claim(key, look, terms, token, version, now)
+
+    def _claim(
+        self, key: QueueKey, look: Look, terms: ClaimTerms, token: str, version: str, now: float
+    ) -> Claimed:
+        if look.taken:
+            return self._made_already(key, look.taken[0], now)
+        step = Step(self._connection, self._ledgers, self._free, key, terms, token, now)
+        step.run(look.free, version)
+        has_pile = look.has_pile or step.buried
+        letters = self._letters.pile(key, now) if has_pile else ()
+        return Claimed(step.claim(), tuple(letters))
 
     def _made_already(self, key: QueueKey, made: Document, now: float) -> Claimed:
         """The answer to a request that has made its claim already."""
@@ -135,9 +153,16 @@ class MongoClaims(ClaimStore):
                 {"$set": {"s": FREE, "due": 0}, "$unset": {"c": ""}},
                 hint=HOLDER,
             ),
+            UpdateOne(key.itself(), NEWS, hint=BY_ID),
         ]
-        with self._connection.verb():
-            self._connection.again(lambda: self._connection.change(updates))
+        followed = self._announcements.begin(queue)
+        done = False
+        try:
+            with self._connection.verb():
+                self._connection.again(lambda: self._connection.change(updates))
+            done = True
+        finally:
+            self._announcements.end(followed, done=done)
 
 
 class Step:

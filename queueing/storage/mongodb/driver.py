@@ -35,7 +35,7 @@ own retries may be on, where the server has sessions, or off. The calls of the c
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -43,8 +43,9 @@ from pymongo.errors import OperationFailure
 
 from queueing.core.errors import SetupError
 from queueing.core.models import QueueRef
-from queueing.storage.contract import Storage
+from queueing.storage.contract import Announces, Storage
 from queueing.storage.mongodb import indexes
+from queueing.storage.mongodb.announcing import Announcements
 from queueing.storage.mongodb.appending import Appending
 from queueing.storage.mongodb.claims import MongoClaims
 from queueing.storage.mongodb.connection import COMMAND_NOT_FOUND, Connection
@@ -89,19 +90,20 @@ def open(uri: str, *, timeout_seconds: float) -> Storage:
     return MongoStorage(connection)
 
 
-class MongoStorage(Storage):
+class MongoStorage(Storage, Announces):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         connection.when_back = self._reconnected
+        self._announcements = Announcements(connection)
         ledgers = Ledgers(connection)
         free = FreeMessages(connection)
         self._sweeping = Sweeping(connection)
-        appending = Appending(connection, ledgers)
+        appending = Appending(connection, ledgers, self._announcements)
         letters = Letters(connection, ledgers, appending, free)
         posting = Posting(connection, ledgers, appending, free)
         self.queues = MongoQueues(connection, ledgers, self._sweeping)
         self.messages = MongoMessages(connection, ledgers, posting, free, letters, self._sweeping)
-        self.claims = MongoClaims(connection, ledgers, free, letters)
+        self.claims = MongoClaims(connection, ledgers, free, letters, self._announcements)
 
     def time(self) -> float:
         with self._connection.verb():
@@ -150,11 +152,21 @@ class MongoStorage(Storage):
             )
         return [QueueRef(pile["_id"]["p"], pile["_id"]["q"]) for pile in found]
 
+    def listen(self, hear: Callable[[QueueRef, int], None]) -> None:
+        self._announcements.listen(hear)
+
+    def follow(self, queue: QueueRef) -> bool:
+        return self._announcements.follow(queue)
+
+    def unfollow(self, queue: QueueRef) -> None:
+        self._announcements.unfollow(queue)
+
     def _reconnected(self) -> None:
         if self.on_reconnect is not None:
             self.on_reconnect()
 
     def close(self) -> None:
+        self._announcements.close()
         self._connection.close()
 
 

@@ -8,6 +8,7 @@
     void                  reservations that were taken back; nothing under their sequences ever counts
     buried                how many were ever buried: the next place on the dead pile
     chore                 when the sweeper has something to do here
+    news                  grows with each step that makes messages free, for `announcing.py`
 
 The last word on a message: it exists if it is in the collection and `Ledger.shows` its sequence. So a
 post becomes visible, a queue empty, a dead poster's remains nothing, in one update of this document.
@@ -44,6 +45,8 @@ VOID_SECONDS: Final = 3600
 CHANGES_REMEMBERED: Final = 16
 
 NO_DOCUMENT: Final = {"doc": 0}
+
+NEWS: Final[Document] = {"$inc": {"news": 1}}
 
 Bounds = tuple[int, int]
 
@@ -386,4 +389,4 @@ def closing(key: QueueKey, taken: Reservation) -> tuple[Document, Document]:
     """The update that finishes a reservation: what was written under it is there from now on."""
     match = key.itself()
     match["open.t"] = taken.name
-    return match, {"$pull": {"open": {"t": taken.name}}}
+    return match, {"$pull": {"open": {"t": taken.name}}} | NEWS

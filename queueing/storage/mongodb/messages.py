@@ -278,26 +278,35 @@ class MongoMessages(MessageStore):
         key = QueueKey.of(queue)
         with self._connection.verb():
             look = self._free.look(key, limit, pop=token, now=now)
-            if look.taken:
-                return self._popped(key, token, now)
-            free = look.free
-            done: dict[str, Document] = {}
-            while free:
-                ledger = self._ledgers.read(key)
-                shown = [one for one in free if ledger.alive and ledger.shows(one["seq"])]
-                if len(shown) < len(free):
-                    self._free.discard_hidden(key, free, ledger)
-                    shown = self._free.oldest(key, limit - len(done), now, ledger.bounds())
-                lost = not self._take(key, shown, token, now)
-                if lost:
-                    done = {one["_id"]: one for one in self._popped_documents(key, token)}
-                else:
-                    done |= {one["_id"]: one for one in shown}
-                if len(done) == limit or not lost:
-                    break
-                free = self._free.oldest(key, limit - len(done), now, ledger.bounds())
-            taken = sorted(done.values(), key=lambda one: one["seq"])
-            return [message_of(one | {"s": FREE}, now) for one in taken]
+            if not look.free:
+                return self._popped(key, token, now) if look.taken else []
+            with self._connection.turn(key.id) as has_waited:  # as claims do
+                if has_waited:
+                    look = self._free.look(key, limit, pop=token, now=now)
+                if look.taken:
+                    return self._popped(key, token, now)
+                return self._pop(key, look.free, limit, token, now)
+
+    def _pop(
+        self, key: QueueKey, free: list[Document], limit: int, token: str, now: float
+    ) -> list[Message]:
+        done: dict[str, Document] = {}
+        while free:
+            ledger = self._ledgers.read(key)
+            shown = [one for one in free if ledger.alive and ledger.shows(one["seq"])]
+            if len(shown) < len(free):
+                self._free.discard_hidden(key, free, ledger)
+                shown = self._free.oldest(key, limit - len(done), now, ledger.bounds())
+            lost = not self._take(key, shown, token, now)
+            if lost:
+                done = {one["_id"]: one for one in self._popped_documents(key, token)}
+            else:
+                done |= {one["_id"]: one for one in shown}
+            if len(done) == limit or not lost:
+                break
+            free = self._free.oldest(key, limit - len(done), now, ledger.bounds())
+        taken = sorted(done.values(), key=lambda one: one["seq"])
+        return [message_of(one | {"s": FREE}, now) for one in taken]
 
     def _take(self, key: QueueKey, free: list[Document], token: str, now: float) -> bool:
         """Pop these if they are still free; False if somebody else may have got some of them."""

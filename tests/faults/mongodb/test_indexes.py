@@ -13,6 +13,7 @@ from pymongo.monitoring import CommandStartedEvent
 
 from queueing.core.clock import ManualClock
 from queueing.core.models import DeadLetterRule, Draft, IdempotencyKey, QueueRef
+from queueing.storage.contract import Announces
 from queueing.storage.mongodb.connection import COMMAND_NOT_FOUND
 from queueing.storage.mongodb.indexes import INDEXES
 from queueing.storage.registry import open_storage
@@ -70,6 +71,9 @@ def run_every_verb(q: Subject) -> None:
     q.storage.queues.page(q.ref.project, after="", limit=10)
     q.storage.queues.count(q.ref.project)
     q.storage.piles(limit=10)
+    q.outlook()
+    assert isinstance(q.storage, Announces)
+    q.storage.follow(q.ref)
     q.purge()
     q.storage.collect(now=q.now, limit=10)
     q.drop()
@@ -114,7 +118,12 @@ def test_every_question_names_the_whole_shard_key_but_those_that_are_for_all_que
                 # Listing a project's queues; piles, sweeping and chores, which no request waits for.
                 assert "alive" in branch or set(branch) & {"x", "chore"} or branch == {"s": 0}
             elif "alive" not in branch:
-                assert isinstance(branch["p"], str) and isinstance(branch["q"], str)
+                # One question is for all queues that are followed.
+                assert is_equal_to(branch["p"]) and is_equal_to(branch["q"])
+
+
+def is_equal_to(wanted: Any) -> bool:
+    return isinstance(wanted, str) or set(wanted) == {"$in"}
 
 
 def test_no_question_scans(any_uri: str, database: Any, commands: Commands) -> None:
