@@ -105,8 +105,8 @@ def test_a_value_that_a_setting_cannot_have(name: str, text: str, allowed: str) 
             "max_claim_tt = 1 ({file}): there is no such setting; did you mean max_claim_ttl?",
         ),
         (
-            "[server]\nport = 1",
-            ("server = {{'port': 1}} ({file}): there is no such setting; "
+            "[listener]\nport = 1",
+            ("listener = {{'port': 1}} ({file}): there is no such setting; "
             "`queueing config` lists those there are"),
         ),
     ],
