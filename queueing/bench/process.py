@@ -31,7 +31,8 @@ LARGEST_POST = 200_000  # bytes
 
 def work(pipe: Connection, plan: Plan, run: str, index: int) -> None:
     """Carry out what comes over the pipe until it says so, or until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # often sent to all: the first process decides
+        signal.signal(number, signal.SIG_IGN)
     try:
         _Worker(pipe, plan, run, index).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +155,11 @@ def test_messages_that_cannot_be_claimed_before_the_load_end_the_run(tmp_path: P
     assert done.stderr == ("queueing: 40 messages were to be claimed before the load, 20 are\n")
 
 
-def test_ctrl_c_ends_it_with_what_was_measured_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_ctrl_c_and_sigterm_end_it_with_what_was_measured_so_far(
+    tmp_path: Path, number: int, send: Callable[[int, int], None]
+) -> None:
     with Faulty() as server:
         process = subprocess.Popen(
             [*COMMAND, "bench", server.url, "--seconds", "600", "--check"],
@@ -167,7 +173,7 @@ def test_ctrl_c_ends_it_with_what_was_measured_so_far(tmp_path: Path) -> None:
         deadline = time.monotonic() + DEADLINE
         while server.claims < 20 and time.monotonic() < deadline:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        send(process.pid, number)
         printed, complaints = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130, complaints
     assert complaints == ""
