@@ -222,7 +222,7 @@ def rates(
     for turn in range(turns):
         for waiting in crowds if turn % 2 == 0 else reversed(crowds):
             crowd = Crowd(node.port, waiting)
-            time.sleep(1)
+            time.sleep(1 + waiting / 500)  # until all of them wait
             memory.setdefault(waiting, node.memory_mebibytes())
             ours, theirs = context.Pipe(duplex=False)
             client = context.Process(target=load, args=(node.port, seconds, theirs))

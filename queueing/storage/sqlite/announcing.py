@@ -183,9 +183,14 @@ class Mouth:
 
     def tell(self, queue: QueueRef, counts: tuple[int, ...]) -> None:
         try:
-            changed_at = os.stat(self._directory).st_mtime_ns
+            self._tell(queue, counts)
         except FileNotFoundError:
-            return
+            pass  # nobody has ever listened
+        except OSError as error:  # what was committed is done all the same
+            logger.warning("%s: others could not be told: %s", self._directory, error)
+
+    def _tell(self, queue: QueueRef, counts: tuple[int, ...]) -> None:
+        changed_at = os.stat(self._directory).st_mtime_ns
         if self._settled and changed_at == self._changed_at and not self._pipes:
             return
         lines = b"".join(json.dumps([*queue, count]).encode("ascii") + b"\n" for count in counts)
