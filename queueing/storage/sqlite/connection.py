@@ -20,6 +20,7 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from queueing.core.errors import StorageUnavailable
+from queueing.storage.sqlite.steps import Step, roll_back
 from queueing.storage.sqlite.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Connection:
         self._turns = turns
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
-        self._step = Step(self, turns)
+        self._step = self._new_step()
         self._closed = False
         self._logged: dict[int, float] = {}  # code of SQLite: when, monotonic
         _open_connections.add(self)
@@ -131,6 +132,10 @@ class Connection:
             logger.error("%s: %s (%s)", self.path, error, error.sqlite_errorname)
         return StorageUnavailable(f"the database file does not serve: {error}")
 
+    def is_of_file(self, error: BaseException) -> bool:
+        """Whether the error says something about the file, the disk or a lock."""
+        return getattr(error, "sqlite_errorcode", -1) & 0xFF in PASSING | BROKEN
+
     def close(self) -> None:
         """Close what is open; steps and reads after this fail."""
         if self._closed:
@@ -141,10 +146,12 @@ class Connection:
             self._readers.pop().close()
         # The last one to close copies the log into the database: that needs a turn, if there is one.
         try:
-            self._turns.take(self.timeout_seconds)
+            passed_on = self._turns.take(self.timeout_seconds)
         except StorageUnavailable:
             self._close_writer()
         else:
+            if passed_on:
+                self._step.commit_for_others()
             self._close_writer()
             self._turns.give()
         self._turns.close()
@@ -156,6 +163,11 @@ class Connection:
             _abandoned.append(self._writer)
         self._readers, self._writer = [], None
         self._turns.restart()
+        self._step = self._new_step()
+
+    def _new_step(self) -> Step:
+        # Without waiting for the disk a commit costs less than waking the threads that share it.
+        return Step(self, self._turns, shares_commits=self.synchronous == "full")
 
     def ensure_open(self) -> None:
         if self._closed:
@@ -183,51 +195,6 @@ class Connection:
             db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         return db
-
-
-class Step:
-    """`with connection.step() as db`. There is one: it is one thread's turn at a time."""
-
-    def __init__(self, connection: Connection, turns: Turns) -> None:
-        self._connection = connection
-        self._turns = turns
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection.ensure_open()
-        self._turns.take(self._connection.timeout_seconds)
-        try:
-            self._db = self._connection.writer()
-            self._db.execute("BEGIN IMMEDIATE")
-        except BaseException as error:
-            unavailable = self._connection.failed(error, writing=True)
-            self._turns.give()
-            if unavailable:
-                raise unavailable from error
-            raise
-        return self._db
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        failure = error
-        try:
-            if failure is None:
-                try:
-                    self._db.execute("COMMIT")
-                    return
-                except sqlite3.Error as refusal:
-                    failure = refusal
-            _roll_back(self._db)
-            unavailable = self._connection.failed(failure, writing=True)
-        finally:
-            self._turns.give()
-        if unavailable:
-            raise unavailable from failure
-        if failure is not error:
-            raise failure
 
 
 class Reading:
@@ -263,7 +230,7 @@ class Reading:
         trace: TracebackType | None,
     ) -> None:
         if self._whole:
-            _roll_back(self._db)  # nothing was written, and this cannot fail
+            roll_back(self._db)  # nothing was written, and this cannot fail
         if not self._borrowed:
             self._connection.give_reader(self._db, error)
         self._settle(error)
@@ -286,15 +253,6 @@ def connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=256,
     )
-
-
-def _roll_back(db: sqlite3.Connection) -> None:
-    # Some failures have rolled back already; where this fails too, there is nothing to undo.
-    try:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        logger.warning("rolling back failed: %s", error)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -39,20 +39,32 @@ class Turns:
         self._line = Line()
         self._locks = Locks(database)
 
-    def take(self, timeout_seconds: float) -> None:
-        """Wait for the turn; it is the caller's until `give`.
+    def take(self, timeout_seconds: float) -> bool:
+        """Wait for the turn; it is the caller's until `give`. True if a thread passed its own on.
 
         :raises StorageUnavailable: it did not come in time
         """
         deadline = time.monotonic() + timeout_seconds
         if not self._line.acquire(timeout_seconds):
             raise _too_late(timeout_seconds)
+        if self._line.passed_on:
+            self._line.passed_on = False
+            return True
         try:
             if not self._locks.acquire(deadline):
                 raise _too_late(timeout_seconds)
         except BaseException:
             self._line.release()
             raise
+        return False
+
+    def others_wait(self) -> bool:
+        """Whether threads of this process wait for their turn."""
+        return self._line.has_waiters()
+
+    def pass_on(self) -> bool:
+        """Give the turn to the next thread of this process, the desk with it; False if none waits."""
+        return self._line.pass_on()
 
     def give(self) -> None:
         self._locks.release()
@@ -82,6 +94,8 @@ class Line:
         self._mutex = threading.Lock()
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()
+        self.passed_on = False
+        """Whether the lock was passed on to who has it now. For that one only."""
 
     def acquire_now(self) -> bool:
         with self._mutex:
@@ -105,6 +119,17 @@ class Line:
                 return True  # called between the time-out and now
             self._waiting.remove(called)
             return False
+
+    def has_waiters(self) -> bool:
+        return bool(self._waiting)
+
+    def pass_on(self) -> bool:
+        with self._mutex:
+            if not self._waiting:
+                return False
+            self.passed_on = True
+            self._waiting.popleft().release()
+            return True
 
     def release(self) -> None:
         with self._mutex:
