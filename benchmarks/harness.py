@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -362,6 +363,7 @@ def main(
     """
     if options.quick:
         options.turns, options.seconds = 1, 0.3
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the servers, as Ctrl-C does
     console = Console(stderr=options.json == "-", width=None if sys.stdout.isatty() else 160)
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     try:
