@@ -27,7 +27,9 @@ def post(api: Api, *headers: tuple[str, str | bytes]) -> bytes:
 
 @pytest.mark.parametrize("body", [chunked(MESSAGES), b"1b\r\n" + MESSAGES, b"xyz\r\n"])
 def test_a_body_of_unknown_length(api: Api, web_server: str, body: bytes) -> None:
-    answer = ask(api, post(api, ("Transfer-Encoding", "chunked")) + body, end=True)
+    # granian gives a connection up, whatever it was about to say there, when its other end is closed.
+    end = web_server == "gunicorn"
+    answer = ask(api, post(api, ("Transfer-Encoding", "chunked")) + body, end=end)
     whole = body == chunked(MESSAGES)
     if web_server == "granian":
         assert answer.status == 411 and answer.closes
