@@ -91,10 +91,6 @@ class Line:
         """How many messages those take who rest."""
         return sum(waiter.wants for waiter in self._resting)
 
-    @property
-    def readers(self) -> int:
-        return len(self._readers)
-
     def join(self, waiter: Waiter) -> bool:
         """True: it rests behind somebody who rests already. False: it has to look first."""
         if not waiter.wants:

@@ -18,7 +18,6 @@ from queueing.core.errors import InvalidRequest
 from queueing.core.models import QueueRef
 
 DEFAULT_PROJECT = "default"
-ANONYMOUS = ""
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 

@@ -46,8 +46,6 @@ PROBE_SECONDS: Final = 1.0
 PAUSES: Final = (0.02, 0.1, 0.5, 1.0)
 """Seconds before a lost connection is made again; the last for all that follow."""
 
-PONG: Final = (b"pong", b"PONG")
-
 
 class Followed:
     """A queue that somebody here waits at."""
