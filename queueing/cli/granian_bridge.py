@@ -62,6 +62,7 @@ class Bridge:
         start = Start()
         try:
             answer = self._app(environ, start)  # type: ignore[arg-type]  # nobody calls `write`
+        # Whatever it is, this is where a server has to answer for the app, as gunicorn does by itself.
         except Exception as error:
             log.error("a request failed outside the app", exc_info=error)
             headers, body = refusals.answer({"title": "Internal server error"})
