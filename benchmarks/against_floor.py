@@ -38,11 +38,15 @@ def main() -> int:
             parser.error(f"--{option}: expected some of {','.join(known)}, got {','.join(unknown)}")
         setattr(options, option, names)
     number = options.clients
-    workloads = [
-        workload
-        for workload in (post(number), claim(number), delete(number), cycle(number, 1), cycle(number, 10))
-        if options.only is None or options.only in workload.name
-    ]  # fmt: skip
+    workloads = harness.chosen(
+        parser,
+        options,
+        post(number),
+        claim(number),
+        delete(number),
+        cycle(number, 1),
+        cycle(number, 10),
+    )
 
     def carry_out(directory: Path, progress: Progress) -> list[Comparison]:
         rows: list[Comparison] = []

@@ -55,11 +55,9 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=16, help="connections (%(default)s)")
     options = parser.parse_args()
     number, claimed = options.clients, 200 if options.quick else CLAIMED
-    workloads = [
-        workload
-        for workload in (post(number), cycle(number, 10), claim(number, claimed))
-        if options.only is None or options.only in workload.name
-    ]
+    workloads = harness.chosen(
+        parser, options, post(number), cycle(number, 10), claim(number, claimed)
+    )
 
     def target(workload: Workload, service: Service) -> tuple[float | None, bool]:
         return TARGETS[options.server].get(workload.name), False

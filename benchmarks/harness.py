@@ -341,7 +341,9 @@ def parser(description: str | None, *, turns: int = 5, seconds: float = 3.0) -> 
     made.add_argument(
         "--seconds", type=float, default=seconds, metavar="S", help="of a turn (%(default)s)"
     )
-    made.add_argument("--only", metavar="TEXT", help="workloads whose name has TEXT in it")
+    made.add_argument(
+        "--only", metavar="NAMES", help="workloads, with commas, by a part of their names"
+    )
     made.add_argument("--quick", action="store_true", help="a turn of 0.3 s: does it run?")
     made.add_argument("--json", metavar="FILE", help="write the figures, - for stdout")
     made.add_argument("--plot", metavar="FILE", help="write an SVG")
@@ -349,6 +351,18 @@ def parser(description: str | None, *, turns: int = 5, seconds: float = 3.0) -> 
         "--markdown", action="store_true", help="print the table as documents have it"
     )
     return made
+
+
+def chosen(made: Any, options: Any, *workloads: Workload) -> list[Workload]:
+    """Those that `--only` names; ends the program if a name is none, or nothing would be measured."""
+    if options.only is None:
+        return list(workloads)
+    parts = options.only.split(",")
+    for part in parts:
+        if not any(part in workload.name for workload in workloads):
+            names = ", ".join(workload.name for workload in workloads)
+            made.error(f"--only: expected parts of {names}; got {part!r}")
+    return [workload for workload in workloads if any(part in workload.name for part in parts)]
 
 
 def main(

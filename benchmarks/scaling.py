@@ -27,11 +27,13 @@ def main() -> int:
     parser.add_argument("--server", choices=("gunicorn", "granian"), default="gunicorn")
     parser.add_argument("--clients", type=int, default=12, help="connections (%(default)s)")
     options = parser.parse_args()
-    workloads = [
-        workload
-        for workload in (post(options.clients), cycle(options.clients, 1), cycle(options.clients, 10))
-        if options.only is None or options.only in workload.name
-    ]  # fmt: skip
+    workloads = harness.chosen(
+        parser,
+        options,
+        post(options.clients),
+        cycle(options.clients, 1),
+        cycle(options.clients, 10),
+    )
 
     def target(workload: Workload, service: Service) -> tuple[float | None, bool]:
         return (TARGET if len(service.targets) == 3 else None), True

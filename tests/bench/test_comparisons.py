@@ -65,3 +65,11 @@ def test_an_unknown_store_is_refused() -> None:
     done = run("against_floor", "--stores", "tape")
     assert done.returncode == 2
     assert "--stores: expected some of sqlite-normal,sqlite-full,redis, got tape" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["against_floor", "against_zaqar", "scaling"])
+def test_a_workload_that_there_is_not_is_refused_and_gives_no_verdict(name: str) -> None:
+    done = run(name, "--only", "post,nonsense")
+    assert done.returncode == 2
+    assert "got 'nonsense'" in done.stderr
+    assert "targets" not in done.stdout
