@@ -16,7 +16,12 @@ from tests.support import stores
 from tests.support.server import SERVERS, Server
 from tests.support.stores import Place, Store
 
+pytest_plugins = ["tests.support.judged"]
+
 EXAMPLES = int(os.environ.get("QUEUEING_TEST_EXAMPLES", "200"))
+LONG = EXAMPLES > 200
+OPERATIONS = (50 if LONG else 25) * EXAMPLES
+"""Asked in each run in which something is killed or cut meanwhile: 5,000, or 10^5 by `make test-long`."""
 
 # Each run looks elsewhere at home; in CI all runs look at the same places.
 settings.register_profile(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -12,11 +11,10 @@ from typing import Any
 from queueing.core.errors import StorageUnavailable
 from queueing.core.models import QueueRef
 from queueing.storage.contract import Storage
+from tests.conftest import LONG, OPERATIONS
 from tests.support.clients import CLAIM_TTL, Client
 from tests.support.history import Event, Finding, check
 
-LONG = bool(os.environ.get("QUEUEING_TEST_LONG"))
-OPERATIONS = 100_000 if LONG else 5_000
 PATIENCE_SECONDS = 3600.0 if LONG else 240.0
 
 

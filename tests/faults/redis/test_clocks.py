@@ -12,7 +12,8 @@ from queueing.core import models
 from queueing.core.clock import StoreClock
 from queueing.core.models import QueueRef
 from queueing.storage.redis import driver
-from tests.faults.redis.load import LONG, Load
+from tests.conftest import LONG
+from tests.faults.redis.load import Load
 from tests.support.engines.redis import Process
 
 pytestmark = pytest.mark.timeout(7200 if LONG else 600)

@@ -20,8 +20,9 @@ from queueing.core.errors import StorageUnavailable
 from queueing.core.models import QueueRef
 from queueing.storage.redis import driver
 from queueing.storage.redis.driver import RedisStorage
+from tests.conftest import LONG
 from tests.contract.subject import Subject, bodies
-from tests.faults.redis.load import LONG, Load, persist
+from tests.faults.redis.load import Load, persist
 from tests.support.engines.redis import Process, talk, wait_for
 
 pytestmark = pytest.mark.timeout(7200 if LONG else 600)

@@ -14,8 +14,9 @@ from queueing.core.errors import StorageUnavailable
 from queueing.core.models import DeadLetterRule, QueueRef
 from queueing.storage.redis import driver
 from queueing.storage.redis.keys import CLUSTER_PARTITIONS, Namespace
+from tests.conftest import LONG
 from tests.contract.subject import Subject, bodies
-from tests.faults.redis.load import LONG, Load, persist
+from tests.faults.redis.load import Load, persist
 from tests.faults.redis.proxy import Proxy
 from tests.support.engines.redis import (
     ClusterOfThree,

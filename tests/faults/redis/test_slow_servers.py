@@ -15,8 +15,9 @@ from queueing.core.clock import ManualClock
 from queueing.core.models import Claimed, QueueRef, request_token
 from queueing.storage.redis import driver
 from queueing.storage.redis.driver import RedisStorage
+from tests.conftest import LONG
 from tests.contract.subject import Subject, bodies, ids
-from tests.faults.redis.load import LONG, Load
+from tests.faults.redis.load import Load
 from tests.faults.redis.proxy import Proxy
 from tests.support.engines.redis import Process, talk, wait_for
 
