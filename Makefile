@@ -6,7 +6,7 @@ JOBS ?= 4
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-stores test-long test-containers check format engines lock clean
+.PHONY: help serve test test-sqlite test-long test-containers check format engines lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -14,20 +14,16 @@ help: ## show this
 serve: $(VENV)/.installed ## serve on 127.0.0.1:8888, messages in queueing.db
 	@exec $(VENV)/bin/queueing serve
 
-# Over SQLite everything; over each engine the rules of the contract, and that it answers as the others do.
-RULES := $(filter-out tests/contract/test_defects.py tests/contract/test_history.py tests/contract/test_kills.py \
-	tests/contract/test_machine.py tests/contract/test_processes.py, $(wildcard tests/contract/test_*.py)) \
-	tests/replay
+PYTEST = $(VENV)/bin/pytest -n $(JOBS) --dist worksteal
 
-test: $(VENV)/.installed-dev engines ## run the tests; JOBS=N processes, TESTS=tests/core for some
-	$(VENV)/bin/pytest -n $(JOBS) --stores model,sqlite --ignore tests/faults --ignore tests/storage/redis $(TESTS)
-	$(if $(TESTS),,$(VENV)/bin/pytest -n $(JOBS) --stores redis,redis-cluster,redis-sentinel,mongodb $(RULES))
+test: $(VENV)/.installed-dev engines ## run every test over every store; JOBS=N processes, TESTS=tests/core for some
+	$(PYTEST) $(TESTS)
 
-test-stores: $(VENV)/.installed-dev engines ## run everything over every store, servers killed and connections cut too
-	$(VENV)/bin/pytest -n $(JOBS) $(TESTS)
+test-sqlite: $(VENV)/.installed-dev ## run what needs no engine, in a few minutes
+	$(PYTEST) --stores model,sqlite --ignore tests/faults --ignore tests/storage/redis $(TESTS)
 
-test-long: $(VENV)/.installed-dev engines ## the same with many more examples
-	QUEUEING_TEST_EXAMPLES=$${QUEUEING_TEST_EXAMPLES:-2000} $(VENV)/bin/pytest -n $(JOBS) --timeout 3600 $(TESTS)
+test-long: $(VENV)/.installed-dev engines ## the same with ten times the examples, and 10^5 requests in each fault run
+	QUEUEING_TEST_EXAMPLES=$${QUEUEING_TEST_EXAMPLES:-2000} $(PYTEST) --timeout 3600 $(TESTS)
 
 test-containers: $(VENV)/.installed-dev ## build the image, run the compose file, restart and kill what is in it
 	VENV=$(VENV) .ci/containers
