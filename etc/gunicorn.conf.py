@@ -16,9 +16,8 @@ from queueing.core.errors import SetupError
 
 try:
     _settings = load().settings
+    logs.configure(_settings)
+    bind = _settings.bind
+    globals().update(options(_settings))
 except SetupError as error:
     sys.exit(f"queueing: {error}")
-
-logs.configure(_settings)
-bind = _settings.bind
-globals().update(options(_settings))

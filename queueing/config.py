@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from queueing.core.errors import SetupError
 from queueing.core.limits import Limits, option
+from queueing.core.rules import is_queue_name
 
 SYSTEM_FILE = Path("/etc/queueing/queueing.toml")
 PREFIX = "QUEUEING_"
@@ -88,6 +89,16 @@ class Settings(Limits):
         "Each worker process sweeps what is over this often; 0 leaves it to `queueing collect`.",
         least=0,
         most=86400,
+    )
+    metrics_bind: str = option(
+        "",
+        "Where to serve metrics for Prometheus, as `host:port`; empty: nowhere. Needs `queueing[metrics]`.",
+    )
+    metrics_queues: int = option(
+        100, "How many queues have numbers of their own in the metrics.", least=0, most=10_000
+    )
+    metrics_depth_queues: tuple[str, ...] = option(
+        (), "Queues whose depth and age are in the metrics, as `queue` or `project/queue`."
     )
     cors_allowed_origins: tuple[str, ...] = option(
         (), "Origins whose pages may call this service; `*` for all. Empty: no CORS headers."
@@ -307,12 +318,18 @@ def _check(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     for smaller, larger in NOT_MORE_THAN:
         if values[smaller] > values[larger]:
             refuse(smaller, f"at most {larger} = {values[larger]} ({sources[larger]})")
-    try:
-        address(values["bind"])
-    except ValueError:
-        refuse("bind", "host:port, as 127.0.0.1:8888 or [::1]:8888, the port from 0 to 65535")
+    for name in ("bind", "metrics_bind"):
+        if name == "metrics_bind" and not values[name]:
+            continue
+        try:
+            address(values[name])
+        except ValueError:
+            refuse(name, "host:port, as 127.0.0.1:8888 or [::1]:8888, the port from 0 to 65535")
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", values["storage"]):
         refuse("storage", "a URI, as sqlite:///queueing.db")
+    for queue in values["metrics_depth_queues"]:
+        if not is_queue_name(queue.rpartition("/")[2]) or queue.startswith("/"):
+            refuse("metrics_depth_queues", "queues as orders, or project/orders")
     for origin in values["cors_allowed_origins"]:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
             refuse("cors_allowed_origins", "origins as https://example.org, or *")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 from wsgiref.types import WSGIApplication
 
 from queueing.api.app import Services, create_app
@@ -15,11 +16,18 @@ from queueing.service.settings import KnownSettings
 from queueing.service.sweeping import BackgroundSweeper, Sweeper
 from queueing.service.waiting import WaitingRoom
 from queueing.storage.contract import Storage
+from queueing.storage.instrumented import instrumented
 from queueing.storage.registry import open_storage
+
+if TYPE_CHECKING:
+    from queueing.metrics.exporter import Exporter
+    from queueing.metrics.place import Place
+    from queueing.metrics.recorder import Recorder
 
 
 class Node:
-    """What one process runs: an app over an open store, and a thread that sweeps once it is started."""
+    """What one process runs: an app over an open store, and threads once it is started: they sweep, and
+    answer who asks for metrics."""
 
     def __init__(
         self,
@@ -27,16 +35,20 @@ class Node:
         storage: Storage,
         room: WaitingRoom,
         sweeper: BackgroundSweeper | None = None,
+        exporter: Exporter | None = None,
     ) -> None:
         self.app = app
         self.storage = storage
         self._room = room
         self._sweeper = sweeper
+        self._exporter = exporter
 
     def start(self) -> None:
-        """Begin to sweep, if the settings ask for it."""
+        """Begin to sweep and to answer for metrics, if the settings ask for it."""
         if self._sweeper:
             self._sweeper.start()
+        if self._exporter:
+            self._exporter.start()
 
     def stop_waiting(self) -> None:
         """Answer at once all requests that wait, and let none wait any more. May be called twice."""
@@ -47,20 +59,33 @@ class Node:
         self._room.close()
         if self._sweeper:
             self._sweeper.stop()
+        if self._exporter:
+            self._exporter.stop()
         self.storage.close()
 
 
 def build(
-    settings: Settings, *, storage: Storage | None = None, clock: Clock | None = None
+    settings: Settings,
+    *,
+    storage: Storage | None = None,
+    clock: Clock | None = None,
+    metrics: Place | None = None,
 ) -> Node:
     """Wire a node. Once per process, after it was forked: an open store does not survive a fork.
 
-    An open store and a clock may be handed in, to embed the service and to test it.
+    An open store and a clock may be handed in, to embed the service and to test it. Without a place
+    for `metrics` there are none.
 
     :raises SetupError: the store, the policy or a missing package does not let it be wired
     :raises StorageUnavailable: the store is away
     """
     storage = storage or open_store(settings)
+    middleware: list[Any] = []
+    recorder = None
+    if metrics is not None:
+        recorder = _recorder(metrics, settings)
+        middleware.append(recorder)
+        storage = instrumented(storage, recorder.around)
     if clock is None:
         clock = StoreClock(storage.time)
         storage.on_reconnect = clock.reset
@@ -70,8 +95,11 @@ def build(
         sweeper = BackgroundSweeper(
             Sweeper(storage, clock, announce=room.announce), settings.collect_seconds
         )
-    app = create_app(services_of(storage, clock, settings, room), settings)
-    return Node(app, storage, room, sweeper)
+    app = create_app(services_of(storage, clock, settings, room), settings, middleware)
+    exporter = None
+    if metrics is not None and recorder is not None:
+        exporter = _exporter(metrics, recorder, settings, room, storage, clock)
+    return Node(app, storage, room, sweeper, exporter)
 
 
 def services_of(
@@ -96,3 +124,26 @@ def open_store(settings: Settings) -> Storage:
     :raises StorageUnavailable: the store is away
     """
     return open_storage(settings.storage, timeout_seconds=settings.storage_timeout_seconds)
+
+
+def _recorder(metrics: Place, settings: Settings) -> Recorder:
+    from queueing.metrics.depths import chosen
+    from queueing.metrics.recorder import Recorder
+
+    always = chosen(settings.metrics_depth_queues)
+    return Recorder(metrics, most_queues=settings.metrics_queues, always=always)
+
+
+def _exporter(
+    metrics: Place,
+    recorder: Recorder,
+    settings: Settings,
+    room: WaitingRoom,
+    storage: Storage,
+    clock: Clock,
+) -> Exporter:
+    from queueing.metrics.depths import Depths, chosen
+    from queueing.metrics.exporter import Exporter
+
+    depths = Depths(chosen(settings.metrics_depth_queues), storage, clock, recorder)
+    return Exporter(metrics, recorder, room, storage, depths)

@@ -8,6 +8,7 @@ from wsgiref.types import WSGIApplication
 
 from queueing import logs
 from queueing.config import Settings, load
+from queueing.metrics import place
 from queueing.wiring import Node, build
 
 _nodes: list[Node] = []
@@ -15,7 +16,7 @@ _nodes: list[Node] = []
 
 def create_app(settings: Settings) -> WSGIApplication:
     """The app over a store that stays open until the process ends. Once per process, after a fork."""
-    node = build(settings)
+    node = build(settings, metrics=place.prepare(settings))
     node.start()
     _nodes.append(node)
     atexit.register(node.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import falcon
@@ -34,13 +35,17 @@ class Services(NamedTuple):
     clock: Clock
 
 
-def create_app(services: Services, settings: Settings) -> falcon.App[Request, falcon.Response]:
+def create_app(
+    services: Services, settings: Settings, observers: Sequence[Any] = ()
+) -> falcon.App[Request, falcon.Response]:
     """Make the app; nothing in it depends on the server that runs it.
+
+    `observers` are middleware that sees each request first and its answer last.
 
     :raises SetupError: a rule of the policy is none
     """
     router = GuardedRouter(Policy(settings.policy))
-    middleware: list[Any] = [RequestId(), Scope(settings)]
+    middleware: list[Any] = [*observers, RequestId(), Scope(settings)]
     if settings.cors_allowed_origins:
         middleware.append(Cors(settings.cors_allowed_origins))
     if settings.access_log:

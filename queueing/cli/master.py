@@ -25,6 +25,7 @@ from queueing.cli.signals import FINISH, STOPPING
 from queueing.config import Settings
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.logs import GunicornLogger
+from queueing.metrics import place
 from queueing.wsgi import create_app
 
 log = logging.getLogger("queueing.server")
@@ -33,7 +34,11 @@ CONNECTIONS = 1000  # idle ones and those waiting for a thread, per process
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """gunicorn's options, but for where to listen."""
+    """gunicorn's options, but for where to listen. Makes what all worker processes are to share.
+
+    :raises SetupError: there cannot be metrics where the settings want them
+    """
+    place.prepare(settings)
     shares = Shares()
     return {
         "workers": wanted_workers(settings),

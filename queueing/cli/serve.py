@@ -14,6 +14,7 @@ from queueing import __version__, logs
 from queueing.cli.listening import listen
 from queueing.cli.signals import hold_signals
 from queueing.config import Settings, load, masked
+from queueing.metrics import place
 from queueing.wiring import build
 
 log = logging.getLogger("queueing.server")
@@ -61,6 +62,7 @@ def serve(
     check_installed(settings)
     durability = _probe(settings)
     listeners = listen(settings.bind, listeners_wanted(settings))
+    place.prepare(settings)
     hold_signals()
     announce(settings, listeners[0], durability)
     Server(settings, listeners).run()

@@ -122,6 +122,8 @@ class WaitingRoom:
         self._listening = False
         self._lookout: threading.Thread | None = None
         self.is_stopped = False
+        self.refusals = 0
+        """How many were not let in, as too many waited."""
 
     @property
     def count(self) -> int:
@@ -201,6 +203,7 @@ class WaitingRoom:
                 return None
             if self._count >= self._max_waiters:
                 patience.refused = True
+                self.refusals += 1
                 return None
             line = self._lines.get(queue)
             if line is None:

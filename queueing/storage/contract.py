@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from queueing.core.models import (
     Claim,
@@ -280,6 +280,13 @@ class ClaimStore(ABC):
         """End the claim: its messages are free at once, at their old places. No matter if it is missing."""
 
 
+class Connections(NamedTuple):
+    """Connections of this process to the engine, at some moment."""
+
+    in_use: int
+    idle: int
+
+
 class Storage(ABC):
     """One open store. Threads share it; a forked process opens its own."""
 
@@ -314,6 +321,10 @@ class Storage(ABC):
         """What the store itself may lose, as facts: the engine's name and version under `engine`, a
         sentence under `promise`, and the engine's own settings that decide it under their own names.
         """
+
+    def connections(self) -> Connections | None:
+        """How many there are, without asking the engine; None: this driver does not tell."""
+        return None
 
     @abstractmethod
     def collect(self, *, now: float, limit: int) -> int:

@@ -127,3 +127,9 @@ def test_reading_beside_a_writer_sees_whole_batches(q: Subject) -> None:
     reader.join()
     assert torn == []
     assert len(bodies(q.everything())) == 210
+
+
+def test_a_store_counts_its_connections_or_does_not_tell(storage: Storage) -> None:
+    storage.ping()
+    found = storage.connections()
+    assert found is None or (found.in_use == 0 and found.idle >= 1)

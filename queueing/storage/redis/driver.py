@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.core.models import QueueRef
-from queueing.storage.contract import Announces, Storage
+from queueing.storage.contract import Announces, Connections, Storage
 from queueing.storage.redis.claims import RedisClaims
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.errors import refusal
@@ -66,6 +66,13 @@ class RedisStorage(Storage, Announces):
         """:raises StorageUnavailable:"""
         self.ping()
         return facts_of(*self._connection.ask_servers(QUESTIONS))
+
+    def connections(self) -> Connections | None:
+        counted = [server.pool.get_connection_count() for server in self._connection.every_server()]
+        return Connections(
+            in_use=sum(in_use for _, (in_use, _) in counted),
+            idle=sum(idle for (idle, _), _ in counted),
+        )
 
     def collect(self, *, now: float, limit: int) -> int:
         swept = 0
