@@ -1,4 +1,4 @@
-"""Messages: post, list, get, delete, pop."""
+"""Messages: post, list, get."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from queueing.core.clock import ManualClock
 from tests.support.http import (
     API,
     BODY,
-    DELETE,
     NOT_FOUND,
-    PARAMETER,
     Api,
     empty,
     refused,
@@ -197,6 +195,16 @@ def test_posts_are_kept_in_order(api: Api) -> None:
     assert api.bodies("q") == list(range(12))
 
 
+def test_what_a_broken_post_says_names_the_field(api: Api) -> None:
+    for message, fragment in (
+        ({"ttl": 60}, "body"),
+        ({"body": 1, "ttl": "60"}, "ttl"),
+        ({"body": 1, "delay": None}, "delay"),
+    ):
+        post = json.dumps({"messages": [{"body": 1}, message]})
+        refused(api.post("/v2/queues/q/messages", body=post), 400, BODY, fragment)
+
+
 # Expiry
 
 
@@ -298,289 +306,3 @@ def test_q63_repeated_ids_count_but_are_found_once(api: Api) -> None:
         len(success(api.get(f"/v2/queues/q/messages?ids={','.join([id] * 20)}"))["messages"]) == 1
     )
     refused(api.get(f"/v2/queues/q/messages?ids={','.join([id] * 21)}"), 400, API)
-
-
-# Delete one
-
-
-@pytest.mark.parametrize("query", ["", "?claim_id=", "?claim_id", "?claim_id=x", "?claim_id=%00"])
-def test_delete_of_a_missing_message(api: Api, query: str) -> None:
-    empty(api.delete(f"/v2/queues/q/messages/x{query}"))
-    api.create("q")
-    empty(api.delete(f"/v2/queues/q/messages/x{query}"))
-    api.say("q", 1)
-    claim = api.claim("q")
-    empty(api.delete(f"/v2/queues/q/messages/x?claim_id={claim.id}"))
-
-
-@pytest.mark.parametrize("query", ["", "?claim_id=", "?claim_id"])
-def test_delete_of_an_unclaimed_message(api: Api, query: str) -> None:
-    [id] = api.say("q", 1)
-    empty(api.delete(f"/v2/queues/q/messages/{id}{query}"))
-    assert api.counts("q") == (0, 0, 0)
-    empty(api.delete(f"/v2/queues/q/messages/{id}{query}"))
-    refused(api.get(f"/v2/queues/q/messages/{id}"), 404, NOT_FOUND)
-
-
-@pytest.mark.parametrize("claim_id", ["x", "%20x", "%00", "%FF", "a" * 300, "00000000", "a=b"])
-def test_delete_of_an_unclaimed_message_that_names_a_claim(api: Api, claim_id: str) -> None:
-    [id] = api.say("q", 1)
-    refused(api.delete(f"/v2/queues/q/messages/{id}?claim_id={claim_id}"), 400, DELETE)
-    assert api.counts("q") == (1, 0, 1)
-
-
-def test_delete_of_an_unclaimed_message_that_names_a_live_claim(api: Api) -> None:
-    _, two = api.say("q", 1, 2)
-    claim = api.claim("q", limit=1)
-    refused(api.delete(f"/v2/queues/q/messages/{two}?claim_id={claim.id}"), 400, DELETE)
-    assert api.counts("q") == (1, 1, 2)
-
-
-@pytest.mark.parametrize("query", ["", "?claim_id=", "?claim_id"])
-def test_delete_of_a_claimed_message_without_its_claim(api: Api, query: str) -> None:
-    [id] = api.say("q", 1)
-    api.claim("q")
-    refused(api.delete(f"/v2/queues/q/messages/{id}{query}"), 403, DELETE)
-    assert api.counts("q") == (0, 1, 1)
-
-
-def test_delete_of_a_claimed_message_with_its_claim(api: Api) -> None:
-    one, two = api.say("q", 1, 2)
-    claim = api.claim("q")
-    empty(api.delete(f"/v2/queues/q/messages/{one}?claim_id={claim.id}"))
-    assert [m["id"] for m in success(api.get(claim.location))["messages"]] == [two]
-    empty(api.delete(claim.location))
-    assert api.bodies("q") == [2]
-
-
-def test_delete_by_the_href_that_the_claim_gave(api: Api) -> None:
-    api.say("q", 1)
-    [message] = api.claim("q").messages
-    empty(api.delete(message["href"]))
-    assert api.counts("q") == (0, 0, 0)
-
-
-def test_delete_of_a_claimed_message_with_another_live_claim(api: Api) -> None:
-    one, two = api.say("q", 1, 2)
-    api.claim("q", limit=1)
-    other = api.claim("q", limit=1)
-    assert other.message_ids == [two]
-    refused(api.delete(f"/v2/queues/q/messages/{one}?claim_id={other.id}"), 403, DELETE)
-    assert api.counts("q") == (0, 2, 2)
-
-
-@pytest.mark.parametrize("claim_id", ["x", "%00", "%FF", "a" * 300])
-def test_delete_of_a_claimed_message_with_an_unknown_claim(api: Api, claim_id: str) -> None:
-    [id] = api.say("q", 1)
-    api.claim("q")
-    refused(api.delete(f"/v2/queues/q/messages/{id}?claim_id={claim_id}"), 400, DELETE)
-    assert api.counts("q") == (0, 1, 1)
-
-
-def test_delete_with_a_claim_of_another_queue(api: Api) -> None:
-    [id] = api.say("q", 1)
-    api.claim("q")
-    api.say("p", 1)
-    foreign = api.claim("p")
-    refused(api.delete(f"/v2/queues/q/messages/{id}?claim_id={foreign.id}"), 400, DELETE)
-
-
-def test_delete_of_a_claimed_message_with_a_released_claim(api: Api) -> None:
-    [id] = api.say("q", 1)
-    released = api.claim("q")
-    empty(api.delete(released.location))
-    refused(api.delete(f"/v2/queues/q/messages/{id}?claim_id={released.id}"), 400, DELETE)
-    api.claim("q")
-    refused(api.delete(f"/v2/queues/q/messages/{id}?claim_id={released.id}"), 400, DELETE)
-    assert api.counts("q") == (0, 1, 1)
-
-
-def test_delete_with_an_expired_claim(timed: Api, clock: ManualClock) -> None:
-    [id] = timed.say("q", 1)
-    late = timed.claim("q", ttl=60)
-    clock.advance(60)
-    refused(timed.delete(f"/v2/queues/q/messages/{id}?claim_id={late.id}"), 400, DELETE)
-    claim = timed.claim("q", ttl=60)
-    refused(timed.delete(f"/v2/queues/q/messages/{id}?claim_id={late.id}"), 400, DELETE)
-    assert timed.counts("q") == (0, 1, 1)
-    empty(timed.delete(f"/v2/queues/q/messages/{id}?claim_id={claim.id}"))
-
-
-def test_delete_after_a_claim_expired_needs_no_claim(timed: Api, clock: ManualClock) -> None:
-    [id] = timed.say("q", 1)
-    timed.claim("q", ttl=60)
-    clock.advance(60)
-    empty(timed.delete(f"/v2/queues/q/messages/{id}"))
-    assert timed.counts("q") == (0, 0, 0)
-
-
-# Delete several
-
-
-def test_q29_delete_several_takes_claimed_ones_too_and_ignores_unknown_ones(api: Api) -> None:
-    one, two, _ = api.say("q", 1, 2, 3)
-    claim = api.claim("q", limit=1)
-    empty(api.delete(f"/v2/queues/q/messages?ids={one},{two},nope,{two}"))
-    assert api.bodies("q", "echo=true&include_claimed=true") == [3]
-    assert success(api.get(claim.location))["messages"] == []
-    empty(api.delete(f"/v2/queues/q/messages?ids={one},nope"))
-    assert api.counts("q") == (1, 0, 1)
-
-
-@pytest.mark.parametrize("query", ["", "?", "?ids=", "?pop=", "?ids=&pop=", "?limit=5", "?pop=%20"])
-def test_the_whole_collection_is_not_deleted(api: Api, query: str) -> None:
-    api.say("q", 1)
-    assert api.delete(f"/v2/queues/q/messages{query}").status_code == 400
-    assert api.counts("q") == (1, 0, 1)
-
-
-@pytest.mark.parametrize("query", ["pop=1&ids={id}", "ids={id}&pop=1", "ids=nope&pop=1"])
-def test_delete_or_pop_but_not_both(api: Api, query: str) -> None:
-    [id] = api.say("q", 1)
-    refused(api.delete(f"/v2/queues/q/messages?{query.format(id=id)}"), 400, API)
-    assert api.counts("q") == (1, 0, 1)
-
-
-def test_claim_ids_are_ignored_unless_the_option_is_on(api: Api) -> None:
-    one, two = api.say("q", 1, 2)
-    empty(api.delete(f"/v2/queues/q/messages?ids={one}&claim_ids=nope"))
-    refused(api.delete("/v2/queues/q/messages?claim_ids=nope"), 400, API)
-    popped = success(api.delete("/v2/queues/q/messages?pop=1&claim_ids=nope"))["messages"]
-    assert [message["id"] for message in popped] == [two]
-
-
-@pytest.fixture
-def careful(node_with: Callable[..., Node]) -> Api:
-    """Deleting several messages needs their claims."""
-    return node_with(message_delete_with_claim_id=True).api()
-
-
-def test_delete_several_with_their_claims(careful: Api) -> None:
-    ids = careful.say("q", 1, 2, 3)
-    first, second = careful.claim("q", limit=2), careful.claim("q", limit=1)
-    both = f"{first.id},{second.id}"
-    empty(careful.delete(f"/v2/queues/q/messages?ids={','.join(ids)},nope&claim_ids={both}"))
-    assert careful.counts("q") == (0, 0, 0)
-
-
-def test_q30_delete_several_of_which_one_is_not_under_the_claims(careful: Api) -> None:
-    one, two, three = careful.say("q", 1, 2, 3)
-    first, second = careful.claim("q", limit=1), careful.claim("q", limit=1)
-    for ids, claims in (
-        ([one, two], [first.id]),
-        ([one, three], [first.id, second.id]),
-        ([three], [first.id]),
-        ([one], [second.id]),
-        ([one], ["nope"]),
-        ([two, one], [first.id, "nope"]),
-    ):
-        path = f"/v2/queues/q/messages?ids={','.join(ids)}&claim_ids={','.join(claims)}"
-        refused(careful.delete(path), 403, DELETE)
-        assert careful.counts("q") == (1, 2, 3)
-    empty(careful.delete(f"/v2/queues/q/messages?ids={one},gone&claim_ids={first.id}"))
-    assert careful.counts("q") == (1, 1, 2)
-
-
-def test_delete_several_with_an_expired_claim(careful: Api, node_with: Callable[..., Node]) -> None:
-    clock = node_with(message_delete_with_claim_id=True).clock
-    [id] = careful.say("q", 1)
-    claim = careful.claim("q", ttl=60)
-    clock.advance(60)
-    refused(careful.delete(f"/v2/queues/q/messages?ids={id}&claim_ids={claim.id}"), 403, DELETE)
-    assert careful.counts("q") == (1, 0, 1)
-
-
-@pytest.mark.parametrize(
-    "query", ["ids={id}", "claim_ids={claim}", "ids={id}&claim_ids=", "pop=1&claim_ids={claim}"]
-)
-def test_ids_and_claim_ids_come_together(careful: Api, query: str) -> None:
-    [id, _] = careful.say("q", 1, 2)
-    claim = careful.claim("q", limit=1)
-    path = f"/v2/queues/q/messages?{query.format(id=id, claim=claim.id)}"
-    refused(careful.delete(path), 400, API)
-    assert careful.counts("q") == (1, 1, 2)
-
-
-def test_single_delete_and_pop_do_not_depend_on_the_option(careful: Api) -> None:
-    one, two = careful.say("q", 1, 2)
-    empty(careful.delete(f"/v2/queues/q/messages/{one}"))
-    assert [message["id"] for message in careful.pop("q", 1)] == [two]
-
-
-# Pop
-
-
-def test_pop_takes_the_oldest_and_deletes_them(timed: Api, clock: ManualClock) -> None:
-    one, two, three = timed.say("q", 1, [2], {"a": 3}, ttl=500)
-    clock.advance(443.5)
-    popped = timed.pop("q", 2)
-    assert [message.pop("claim_id", None) for message in popped] == [None, None]
-    assert popped == [
-        {"id": one, "age": 443, "ttl": 500, "body": 1, "claim_count": 0},
-        {"id": two, "age": 443, "ttl": 500, "body": [2], "claim_count": 0},
-    ]
-    assert [message["id"] for message in timed.pop("q", 20)] == [three]
-    answer = success(timed.delete("/v2/queues/q/messages?pop=1"))
-    assert answer == {"messages": []}
-    assert timed.counts("q") == (0, 0, 0)
-    refused(timed.get(f"/v2/queues/q/messages/{one}"), 404, NOT_FOUND)
-
-
-def test_pop_has_these_members_and_no_others(api: Api) -> None:
-    api.say("q", 1)
-    [message] = api.pop("q", 1)
-    assert message.keys() == {"id", "age", "ttl", "body", "claim_id", "claim_count"}
-    assert message["claim_id"] is None or isinstance(message["claim_id"], str)
-
-
-def test_pop_leaves_claimed_and_delayed_messages(api: Api) -> None:
-    api.say("q", "claimed", "free")
-    api.say("q", "delayed", delay=900)
-    api.claim("q", limit=1)
-    assert [message["body"] for message in api.pop("q", 20)] == ["free"]
-    assert api.counts("q") == (1, 1, 2)
-
-
-def test_pop_takes_own_messages_too(api: Api) -> None:
-    api.say("q", 1)
-    assert len(api.pop("q", 1)) == 1
-
-
-@pytest.mark.parametrize("count", ["0", "-1", "21", "999999999999999999999999"])
-def test_pop_out_of_bounds(api: Api, count: str) -> None:
-    api.say("q", 1)
-    refused(api.delete(f"/v2/queues/q/messages?pop={count}"), 400, API)
-    assert api.counts("q") == (1, 0, 1)
-
-
-@pytest.mark.parametrize("count", ["x", "1.0", "true", "1_0", "%D9%A3", "None"])
-def test_pop_of_no_number(api: Api, count: str) -> None:
-    api.say("q", 1)
-    refused(api.delete(f"/v2/queues/q/messages?pop={count}"), 400, PARAMETER)
-    assert api.counts("q") == (1, 0, 1)
-
-
-def test_pop_has_a_setting(node_with: Callable[..., Node]) -> None:
-    api = node_with(max_messages_per_claim_or_pop=3).api()
-    api.say("q", *range(5))
-    refused(api.delete("/v2/queues/q/messages?pop=4"), 400, API, "3")
-    refused(api.post("/v2/queues/q/claims?limit=4"), 400, API, "3")
-    assert api.claim("q", limit=3).bodies == [0, 1, 2]
-
-
-def test_a_claim_without_limit_is_never_larger_than_the_largest(
-    node_with: Callable[..., Node],
-) -> None:
-    api = node_with(max_messages_per_claim_or_pop=3).api()
-    api.say("q", *range(5))
-    assert len(api.claim("q").messages) <= 3
-
-
-def test_what_a_broken_post_says_names_the_field(api: Api) -> None:
-    for message, fragment in (
-        ({"ttl": 60}, "body"),
-        ({"body": 1, "ttl": "60"}, "ttl"),
-        ({"body": 1, "delay": None}, "delay"),
-    ):
-        post = json.dumps({"messages": [{"body": 1}, message]})
-        refused(api.post("/v2/queues/q/messages", body=post), 400, BODY, fragment)

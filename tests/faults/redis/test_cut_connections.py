@@ -18,7 +18,8 @@ from queueing.core.models import (
 )
 from queueing.storage.contract import Storage
 from queueing.storage.redis.driver import RedisStorage
-from tests.contract.machine import Different, Machine, Opened, conversation, outcome, unnamed
+from tests.contract.conversation import conversation
+from tests.contract.machine import Different, Machine, Opened, outcome, unnamed
 from tests.contract.subject import Subject
 from tests.contract.test_machine import EXAMPLES, PARTS, SEED
 from tests.faults.redis.proxy import Proxy
