@@ -68,6 +68,23 @@ def test_three_nodes_serve_and_only_the_balancer_is_open(deployment: Deployment)
             assert not any(ports.values()), f"{service}: {ports}"
 
 
+def test_a_request_has_one_name_in_the_answer_and_in_the_logs_of_balancer_and_node(
+    deployment: Deployment,
+) -> None:
+    wait_until_it_serves(deployment.url)
+    given = "mine-1", "not one name", None
+    answers = [
+        httpx.get(f"{deployment.url}/v2/queues", headers={"X-Request-ID": name} if name else {})
+        for name in given
+    ]
+    names = [answer.headers["X-Request-ID"] for answer in answers]
+    assert names[0] == "mine-1" and len(set(names)) == 3
+    log = deployment.compose("logs", "--no-color")
+    for name in names:
+        assert f"{{{name}}}" in log
+        assert f'"request_id": "{name}"' in log
+
+
 def test_nodes_are_not_root_and_cannot_write_their_files(deployment: Deployment) -> None:
     for container in deployment.containers("node"):
         assert deployment.docker("exec", container, "id", "-u").strip() == "10001"

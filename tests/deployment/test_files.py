@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from queueing.api.middleware import request_id
 from queueing.config import Settings
 from tests.docs.pages import ROOT
 
@@ -78,6 +79,11 @@ def test_the_balancer_is_more_patient_than_any_request() -> None:
     for side in ("client", "server"):
         found = re.search(rf"timeout {side} (\d+)s", text)
         assert found and int(found[1]) > 2 * longest
+
+
+def test_the_balancer_keeps_the_names_of_requests_that_a_node_would_keep() -> None:
+    kept = re.search(r"req\.fhdr\(X-Request-ID\) -m reg \^(\S+)\$ }", HAPROXY.read_text())
+    assert kept and kept[1] == request_id._SANE.pattern
 
 
 def test_those_who_stop_a_node_are_more_patient_than_it(services: dict[str, Any]) -> None:
