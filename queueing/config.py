@@ -168,7 +168,7 @@ def shown(name: str, value: Any) -> str:
     if name == "storage":
         value = masked(value)
     elif META[name]["secret"] and value is not None:
-        value = MASK
+        value = (MASK,) * len(value) if isinstance(value, tuple) else MASK
     if value is None:
         return '""'
     if isinstance(value, Mapping):

@@ -100,6 +100,9 @@ class Limits:
         "The secret that encrypted queues need; without it no queue can ask for encryption.",
         secret=True,
     )
+    message_encryption_former_keys: tuple[str, ...] = option(
+        (), "Older secrets: what was encrypted with them can still be read.", secret=True
+    )
     idempotency_window_seconds: int = option(
         86400, "How long an Idempotency-Key is remembered.", least=60, most=2_592_000
     )

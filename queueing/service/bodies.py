@@ -17,7 +17,7 @@ def sealer(limits: Limits) -> Sealer:
     :raises SetupError: a key is configured, but the package that encrypts is not installed
     """
     key = limits.message_encryption_key
-    return Sealer(key) if key else Sealer()
+    return Sealer(key, *limits.message_encryption_former_keys) if key else Sealer()
 
 
 def owner(queue: QueueRef, id: str) -> bytes:

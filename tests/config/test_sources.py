@@ -131,11 +131,13 @@ def test_what_is_in_force_is_shown_with_its_source_and_without_secrets(tmp_path:
     environ = {
         "QUEUEING_STORAGE": "redis://worker:swordfish@store:6379/0",
         "QUEUEING_MESSAGE_ENCRYPTION_KEY": "swordfish",
+        "QUEUEING_MESSAGE_ENCRYPTION_FORMER_KEYS": "older swordfish, oldest swordfish",
     }
     rows = {name: rest for name, *rest in effective(load(environ=environ))}
     assert list(rows) == list(vars(Settings()))
     assert rows["storage"] == ['"redis://worker:***@store:6379/0"', "QUEUEING_STORAGE"]
     assert rows["message_encryption_key"] == ['"***"', "QUEUEING_MESSAGE_ENCRYPTION_KEY"]
+    assert rows["message_encryption_former_keys"][0] == '["***", "***"]'
     assert rows["workers"] == ["0", "default"]
     assert "swordfish" not in str(rows)
 

@@ -81,6 +81,18 @@ def test_encryption_switched_on_between_looking_and_posting_holds_for_the_post(
     assert keyed.bodies(queue) == [SECRET]
 
 
+def test_the_key_is_changed_without_losing_a_message(open_node, queue):
+    old = open_node(message_encryption_key="old")
+    prepared = open_node(message_encryption_key="old", message_encryption_former_keys=("new",))
+    changed = open_node(message_encryption_key="new", message_encryption_former_keys=("old",))
+    old.configure(queue, _enable_encrypt_messages=True)
+    for node in (old, prepared, changed):
+        node.post(queue, SECRET)
+    assert prepared.bodies(queue) == changed.bodies(queue) == [SECRET] * 3
+    with pytest.raises(KeyUnavailable):
+        open_node(message_encryption_key="new").bodies(queue)
+
+
 def test_checksum_is_of_the_plain_body(open_node, queue):
     node = open_node(message_encryption_key="k", enable_checksum=True)
     node.configure(queue, _enable_encrypt_messages=True)
