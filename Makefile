@@ -6,7 +6,7 @@ JOBS ?= 4
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-sqlite test-long test-containers check format engines lock clean
+.PHONY: help serve test test-sqlite test-long test-containers torture check format engines lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,11 @@ test-long: $(VENV)/.installed-dev engines ## the same with ten times the example
 test-containers: $(VENV)/.installed-dev ## build the image, run the compose file, restart and kill what is in it
 	VENV=$(VENV) .ci/containers
 
+torture: ALSO_NEEDED := haproxy
+torture: $(VENV)/.installed-dev engines ## harm three nodes under load; SCENARIO=name, STORE=mongodb, SHORT=1, SECONDS=20 of each fault
+	@exec $(VENV)/bin/python -m tests.torture $(if $(STORE),--store $(STORE)) $(if $(SHORT),--short) \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(SCENARIO) $(ARGUMENTS)
+
 check: $(VENV)/.installed-dev ## lint, format, types, who imports whom
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -43,6 +48,7 @@ engines: ## install the engines that the tests run over: Redis; Java, which runs
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v javac >/dev/null || missing="$$missing default-jdk-headless"; \
 	command -v mvn >/dev/null || missing="$$missing maven"; \
+	for program in $(ALSO_NEEDED); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "The tests run over engines that are missing: apt-get install$$missing" >&2; exit 1; \

@@ -55,8 +55,11 @@ class Event(NamedTuple):
     messages: tuple[Seen, ...] = ()  # claim, pop, page, rest: the answer
     claim: str | None = None  # of a claim, renewal, release; delete: the claim named, if any
     fence: int = 0
-    now: float = 0.0  # claim, renew: the time that the request was made for, and
+    now: float = 0.0  # claim, renew, delete, pop: the time that the request was made for, and
     ttl: int = 0  # for how long
+    spread: float = (
+        0.0  # it may have been made for so many seconds later, as far as its client knows
+    )
     after: int = 0  # page: the marker
     limit: int = 0  # claim, pop, page
     refused: bool = False
@@ -218,13 +221,14 @@ class Checker:
                         workers = f"{one.event.worker} and {other.event.worker}"
                         yield Finding("held twice", f"{id} by {workers}")
         for event in self.deletes:
-            live = event.end is not None and event.now < expires[event.claim]
+            live = event.end is not None and event.now + event.spread < expires[event.claim]
             if event.refused and event.claim and live and event.start < ended[event.claim]:
                 yield Finding("claim broken", f"{event.claim} could not delete {event.ids}")
 
     def _follows(self, first: Lease, then: Lease) -> bool:
         assert then.event.end is not None
-        over = first.ended <= then.event.end or then.event.now >= first.expires
+        latest = then.event.now + then.event.spread
+        over = first.ended <= then.event.end or latest >= first.expires
         if first.event.verb == then.event.verb == "claim":
             over = over and first.event.fence < then.event.fence
         return over and first.event.start <= then.event.end
