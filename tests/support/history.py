@@ -57,9 +57,7 @@ class Event(NamedTuple):
     fence: int = 0
     now: float = 0.0  # claim, renew, delete, pop: the time that the request was made for, and
     ttl: int = 0  # for how long
-    spread: float = (
-        0.0  # it may have been made for so many seconds later, as far as its client knows
-    )
+    spread: float = 0.0  # it may have been made for so many seconds later
     after: int = 0  # page: the marker
     limit: int = 0  # claim, pop, page
     refused: bool = False
