@@ -100,6 +100,10 @@ class Settings(Limits):
     metrics_depth_queues: tuple[str, ...] = option(
         (), "Queues whose depth and age are in the metrics, as `queue` or `project/queue`."
     )
+    tracing: bool = option(
+        False,
+        "Send OpenTelemetry traces, where `OTEL_*` variables say. Needs `queueing[otel]`.",
+    )
     cors_allowed_origins: tuple[str, ...] = option(
         (), "Origins whose pages may call this service; `*` for all. Empty: no CORS headers."
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from queueing.metrics.exporter import Exporter
     from queueing.metrics.place import Place
     from queueing.metrics.recorder import Recorder
+    from queueing.tracing import Tracer
 
 
 class Node:
@@ -36,12 +37,14 @@ class Node:
         room: WaitingRoom,
         sweeper: BackgroundSweeper | None = None,
         exporter: Exporter | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.app = app
         self.storage = storage
         self._room = room
         self._sweeper = sweeper
         self._exporter = exporter
+        self._tracer = tracer
 
     def start(self) -> None:
         """Begin to sweep and to answer for metrics, if the settings ask for it."""
@@ -62,6 +65,8 @@ class Node:
         if self._exporter:
             self._exporter.stop()
         self.storage.close()
+        if self._tracer:
+            self._tracer.close()
 
 
 def build(
@@ -70,11 +75,12 @@ def build(
     storage: Storage | None = None,
     clock: Clock | None = None,
     metrics: Place | None = None,
+    tracer: Tracer | None = None,
 ) -> Node:
     """Wire a node. Once per process, after it was forked: an open store does not survive a fork.
 
     An open store and a clock may be handed in, to embed the service and to test it. Without a place
-    for `metrics` there are none.
+    for `metrics` there are none, without a `tracer` no traces.
 
     :raises SetupError: the store, the policy or a missing package does not let it be wired
     :raises StorageUnavailable: the store is away
@@ -82,6 +88,9 @@ def build(
     storage = storage or open_store(settings)
     middleware: list[Any] = []
     recorder = None
+    if tracer is not None:
+        middleware.append(tracer)
+        storage = instrumented(storage, tracer.around)
     if metrics is not None:
         recorder = _recorder(metrics, settings)
         middleware.append(recorder)
@@ -99,7 +108,7 @@ def build(
     exporter = None
     if metrics is not None and recorder is not None:
         exporter = _exporter(metrics, recorder, settings, room, storage, clock)
-    return Node(app, storage, room, sweeper, exporter)
+    return Node(app, storage, room, sweeper, exporter, tracer)
 
 
 def services_of(

@@ -9,6 +9,7 @@ from wsgiref.types import WSGIApplication
 from queueing import logs
 from queueing.config import Settings, load
 from queueing.metrics import place
+from queueing.tracing import tracer
 from queueing.wiring import Node, build
 
 _nodes: list[Node] = []
@@ -16,7 +17,7 @@ _nodes: list[Node] = []
 
 def create_app(settings: Settings) -> WSGIApplication:
     """The app over a store that stays open until the process ends. Once per process, after a fork."""
-    node = build(settings, metrics=place.prepare(settings))
+    node = build(settings, metrics=place.prepare(settings), tracer=tracer(settings))
     node.start()
     _nodes.append(node)
     atexit.register(node.close)

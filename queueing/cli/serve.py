@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import click
 
-from queueing import __version__, logs
+from queueing import __version__, logs, tracing
 from queueing.cli.listening import listen
 from queueing.cli.signals import hold_signals
 from queueing.config import Settings, load, masked
@@ -60,6 +60,7 @@ def serve(
     settings = load(config_file, flags=flags).settings
     logs.configure(settings)
     check_installed(settings)
+    tracing.check_installed(settings)
     durability = _probe(settings)
     listeners = listen(settings.bind, listeners_wanted(settings))
     place.prepare(settings)
