@@ -36,9 +36,6 @@ logger = logging.getLogger(__name__)
 
 COLLECTION: Final = "entries"
 
-TURNS: Final = 1024
-"""Queues share so many locks."""
-
 PAUSE_SECONDS: Final = 0.01
 """Between two sendings of a step: doubled each time, never even."""
 
@@ -96,7 +93,6 @@ class Connection:
         self._documents = self._collection()
         self._left_behind: list[MongoClient[Document]] = []
         self._deadline = threading.local()
-        self._turns = [threading.Lock() for _ in range(TURNS)]
         self._away_since: float | None = None
         self._refusals: dict[object, float] = {}
         self.weaknesses = uri.weaknesses(self._client)
@@ -134,7 +130,6 @@ class Connection:
                 self._client = self._address.client(Returns(self))
                 self._documents = self._collection()
                 self._away_since = None
-                self._turns = [threading.Lock() for _ in range(TURNS)]
                 self._pid = os.getpid()
 
     # The time of a verb
@@ -160,6 +155,12 @@ class Connection:
             raise
         self._answered()
 
+    @property
+    def deadline(self) -> float:
+        """When the time of this thread's verb is over, by the monotonic clock."""
+        at: float = self._deadline.at
+        return at
+
     def again(self, step: Callable[[], Answer]) -> Answer:
         """Do what may be done twice, until it was answered or the verb's time is over."""
         pause = PAUSE_SECONDS
@@ -171,21 +172,6 @@ class Connection:
                     raise
             time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - no secret
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-
-    @contextmanager
-    def turn(self, name: str) -> Iterator[bool]:
-        """One thread of this process at a time; True if another had to be waited for.
-
-        :raises StorageUnavailable: it took all the verb's time
-        """
-        lock = self._turns[hash(name) % TURNS]
-        has_waited = not lock.acquire(blocking=False)
-        if has_waited and not lock.acquire(timeout=max(self._deadline.at - time.monotonic(), 0)):
-            raise StorageUnavailable("Too many want the same messages at once.")
-        try:
-            yield has_waited
-        finally:
-            lock.release()
 
     # Reading, which may always be done again
 

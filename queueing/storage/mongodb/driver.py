@@ -23,8 +23,10 @@ acknowledged has no place yet.
 
 *No sequence twice.* The queue's document keeps the last one, and outlives the queue by days.
 
-*Claims* (`claims.py`) look, take a fence, and mark what they saw with updates that are guarded by what they
-saw. Whoever comes second looks again. The claim's id is the request's token: done again it is found.
+*Claims* (`claiming.py`) look, take a fence, and mark what they saw with updates that are guarded by what they
+saw. Those of one process that meet at a queue are made in one step (`crowds.py`). Of two processes whoever comes
+second looks again, in the order of a line that the queue's document has while it is needed: so each comes to its
+turn. The claim's id is the request's token: done again it is found.
 
 *Retries.* Every write is either guarded so that doing it again changes nothing, or (the writing of a post) is
 never sent twice: if its outcome is not known it is taken back first, and if that fails it was done. So pymongo's
@@ -49,6 +51,7 @@ from queueing.storage.mongodb.announcing import Announcements
 from queueing.storage.mongodb.appending import Appending
 from queueing.storage.mongodb.claims import MongoClaims
 from queueing.storage.mongodb.connection import COMMAND_NOT_FOUND, Connection
+from queueing.storage.mongodb.crowds import Crowds
 from queueing.storage.mongodb.free import FreeMessages
 from queueing.storage.mongodb.indexes import PILES
 from queueing.storage.mongodb.keys import DEAD
@@ -60,6 +63,9 @@ from queueing.storage.mongodb.queues import MongoQueues
 from queueing.storage.mongodb.sweeping import Sweeping
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE: Final = 500
+"""Messages that claims and pops of one process ask for in one step."""
 
 OLDEST_WIRE_VERSION: Final = 17
 """That of MongoDB 6.0."""
@@ -102,8 +108,11 @@ class MongoStorage(Storage, Announces):
         letters = Letters(connection, ledgers, appending, free)
         posting = Posting(connection, ledgers, appending, free)
         self.queues = MongoQueues(connection, ledgers, self._sweeping)
-        self.messages = MongoMessages(connection, ledgers, posting, free, letters, self._sweeping)
-        self.claims = MongoClaims(connection, ledgers, free, letters, self._announcements)
+        crowds = Crowds(AT_ONCE)
+        self.messages = MongoMessages(
+            connection, ledgers, posting, free, letters, self._sweeping, crowds
+        )
+        self.claims = MongoClaims(connection, ledgers, free, letters, self._announcements, crowds)
 
     def time(self) -> float:
         with self._connection.verb():

@@ -9,6 +9,7 @@ waits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from queueing.core.models import Outlook
@@ -41,7 +42,7 @@ class Look(NamedTuple):
     """What lies at the head of a queue."""
 
     free: list[Document]
-    taken: list[Document]  # what the same token has made already: its claim, or what it popped
+    taken: list[Document]  # what these tokens have made already: claims, or what they popped
     has_pile: bool
 
 
@@ -50,12 +51,19 @@ class FreeMessages:
         self._connection = connection
 
     def look(
-        self, key: QueueKey, limit: int, *, claim: str = "", pop: str = "", now: float
+        self,
+        key: QueueKey,
+        limit: int,
+        *,
+        claims: Sequence[str] = (),
+        pops: Sequence[str] = (),
+        now: float,
     ) -> Look:
-        """Up to `limit` of the oldest free messages, for a claim or a pop with this token."""
-        branches: list[Document] = (
-            [{"s": CLAIM, "due": claim}, {"s": DEAD}] if claim else [{"s": POPPED, "due": pop}]
-        )
+        """Up to `limit` of the oldest free messages, for claims or pops with these tokens."""
+        branches: list[Document] = [{"s": POPPED, "due": token} for token in pops]
+        branches += [{"s": CLAIM, "due": token} for token in claims]
+        if claims:
+            branches.append({"s": DEAD})
         branches += [{"s": state, "due": {"$lte": now}} for state in (CLAIMED, DELAYED)]
         branches.append({"s": FREE, "due": 0})
         found = self._connection.some(

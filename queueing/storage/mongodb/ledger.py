@@ -7,6 +7,7 @@
     open                  reservations: sequences given out to a post that is not finished yet
     void                  reservations that were taken back; nothing under their sequences ever counts
     buried                how many were ever buried: the next place on the dead pile
+    line                  claims and pops that met others, in the order in which they may go on, if any
     chore                 when the sweeper has something to do here
     news                  grows with each step that makes messages free, for `announcing.py`
 
@@ -38,6 +39,14 @@ MOST_PATIENCE: Final = 8
 """Times `PATIENCE_SECONDS`: readers have to answer, too."""
 
 PAUSE_SECONDS: Final = 0.002
+
+FARTHEST_AHEAD: Final = 1_000_000
+"""By how much a sequence may be greater than it has to be, where many post at once."""
+
+LINE_PATIENCE_SECONDS: Final = 0.5
+"""How long the first in line may do nothing, and `LINE_PATIENCE_READS` of its next one's reads more."""
+
+LINE_PATIENCE_READS: Final = 20
 
 VOID_SECONDS: Final = 3600
 """How long a void reservation is remembered: longer than any write can be on its way."""
@@ -87,6 +96,7 @@ class Ledger(NamedTuple):
     buried: int
     open: tuple[Reservation, ...]
     void: tuple[Reservation, ...]
+    line: tuple[str, ...]
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Ledger:
@@ -103,6 +113,7 @@ class Ledger(NamedTuple):
             document["buried"],
             tuple(map(Reservation.of, document["open"])),
             tuple(map(Reservation.of, document["void"])),
+            tuple(document.get("line", ())),
         )
 
     def shows(self, sequence: int) -> bool:
@@ -141,7 +152,7 @@ class Ledger(NamedTuple):
         return [r for r in self.open if r.last > low and r.first <= up_to]
 
 
-MISSING: Final = Ledger(False, "", "", 0, 0, 0, 0, 0, (), ())
+MISSING: Final = Ledger(False, "", "", 0, 0, 0, 0, 0, (), (), ())
 
 
 def within(bounds: list[Bounds]) -> Document:
@@ -226,9 +237,9 @@ class Ledgers:
     # Fences and places on the pile
 
     def stamp(
-        self, key: QueueKey, *, version: str | None, fence: bool, burying: int, now: float
+        self, key: QueueKey, *, version: str | None, fences: int, burying: int, now: float
     ) -> Ledger | None:
-        """Give out a fence and as many places on the pile, if the queue has settings of this version.
+        """Give out fences and places on the pile, if the queue has settings of this version.
 
         None: the queue does not exist. What is given out is at the upper end of the answer.
 
@@ -240,11 +251,11 @@ class Ledgers:
             match["version"] = version
         places = {"buried": burying} if burying else {}
         ways: list[tuple[Document, Document]] = []
-        if fence:
+        if fences:
             # The time, or the next number where another node's clock is ahead by a bit.
-            by_time: Document = {"$set": {"fence": us}}
+            by_time: Document = {"$set": {"fence": us + fences - 1}}
             ways.append(({"fence": {"$lt": us}}, by_time | ({"$inc": places} if places else {})))
-            ways.append(({"fence": {"$gte": us}}, {"$inc": {"fence": 1} | places}))
+            ways.append(({"fence": {"$gte": us}}, {"$inc": {"fence": fences} | places}))
         else:
             ways.append(({}, {"$inc": places}))
         while True:
@@ -291,10 +302,13 @@ class Ledgers:
         before = self._update(match, _opening(taken, mark), before=True)
         if before:
             return taken, before.last
+        # Where others come between each time, go ahead of them; the time soon catches up.
+        ahead = 0
         while True:
-            made = self._reserve_slowly(key, size, name, version, first, mark)
+            made = self._reserve_slowly(key, size, name, version, first, mark, ahead)
             if made:
                 return made
+            ahead = min(4 * ahead + 1000, FARTHEST_AHEAD)
             time.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - no secret
 
     def _reserve_slowly(
@@ -305,6 +319,7 @@ class Ledgers:
         version: str | None,
         us: int,
         mark: Mapping[str, str],
+        ahead: int,
     ) -> tuple[Reservation, int] | None:
         """Look first, then change what was seen; None if somebody came between."""
         document = self._connection.one(key.itself())
@@ -322,7 +337,7 @@ class Ledgers:
         for entry in document["open"] if document else ():
             if any(entry.get(field) == value for field, value in mark.items()):
                 raise Busy(ledger)
-        first = max(ledger.last + 1, us)
+        first = max(ledger.last + 1 + ahead, us)
         taken = Reservation(name, first, first + size - 1)
         change = _opening(taken, mark)
         if document is None:
@@ -331,10 +346,42 @@ class Ledgers:
             return (taken, 0) if self.insert(blank(key) | made) else None
         if not ledger.alive:
             change["$set"] |= {"alive": True, "born": name}
-        match = key.itself(alive=ledger.alive, last=ledger.last, version=ledger.version)
-        match["open.t"] = {"$ne": name}
+        match = key.itself(alive=ledger.alive, last={"$lt": first}, version=ledger.version)
+        match["open.t"] = match["void.t"] = {"$ne": name}
+        for field, value in mark.items():
+            match[f"open.{field}"] = {"$ne": value}
         before = self._update(match, change, before=True)
         return (taken, before.last) if before else None
+
+    # The line
+
+    def line_up(self, key: QueueKey, name: str) -> None:
+        """Wait until this one is the first in line: whoever else would take the same waits, too.
+
+        One that does nothing is put out of the line, as it may be dead. If it is not, no harm is done:
+        the line is there so that each comes to its turn; what keeps them apart are the guards.
+        """
+        joined = self._update(key.itself(line={"$ne": name}), {"$push": {"line": name}})
+        line = joined.line if joined else self._line(key)
+        began = time.monotonic()
+        slowest = 0.0
+        while name in line and line[0] != name:
+            time.sleep(PAUSE_SECONDS * min(line.index(name), 10))
+            asked = time.monotonic()
+            first, line = line[0], self._line(key)
+            now = time.monotonic()
+            slowest = max(slowest, now - asked)
+            if not line or line[0] != first:
+                began = now
+            elif now - began > LINE_PATIENCE_SECONDS + LINE_PATIENCE_READS * slowest:
+                self.step_out(key, first)
+
+    def step_out(self, key: QueueKey, name: str) -> None:
+        self._connection.update(*leaving(key, name))
+
+    def _line(self, key: QueueKey) -> tuple[str, ...]:
+        found = self._connection.one(key.itself(), {"line": 1})
+        return tuple(found["line"]) if found else ()
 
     def cancel(self, key: QueueKey, taken: Reservation, before: int) -> None:
         """Give back a reservation under which nothing was written."""
@@ -383,6 +430,11 @@ class Ledgers:
 def _opening(taken: Reservation, mark: Mapping[str, str]) -> Document:
     entry = {"t": taken.name, "s": taken.first, "e": taken.last, **mark}
     return {"$set": {"last": taken.last}, "$push": {"open": entry}}
+
+
+def leaving(key: QueueKey, name: str) -> tuple[Document, Document]:
+    """The update by which one steps out of the line."""
+    return key.itself(), {"$pull": {"line": name}}
 
 
 def closing(key: QueueKey, taken: Reservation) -> tuple[Document, Document]:

@@ -66,19 +66,21 @@ class Letters:
             if not seen.new:
                 return
             try:
-                # Where no message fits, the burials still are to be remembered, and the queue made.
+                # Room for all, though not each may fit: all burials are to be remembered.
                 taken, before = self._ledgers.reserve(
-                    key, len(seen.fit), name, version=None, now=now, only=MARK
+                    key, len(seen.new), name, version=None, now=now, only=MARK
                 )
             except Busy as busy:
                 self._ledgers.settle(key, list(busy.ledger.open), now)
                 continue
             except WasVoided:
                 continue
+            # From here on nobody else accepts: what we see is so until this is done.
             if before != seen.ledger.last:
-                self._ledgers.cancel(key, taken, before)
-                continue
-            # From here on nobody else accepts: what we saw is still so.
+                seen = self._look(key, seen.new, now)
+                if not seen.new:
+                    self._ledgers.cancel(key, taken, before)
+                    return
             for document in seen.in_the_way:
                 self._make_room(key, document)
             documents = [_remember(key, letter, taken.first, now) for letter in seen.new]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pymongo import UpdateMany
-
 from queueing.core.errors import ClaimExpired, MessageIsClaimed, WrongClaim
 from queueing.core.models import (
     DeadLetter,
@@ -19,8 +17,9 @@ from queueing.core.models import (
     QueueRef,
     Stats,
 )
-from queueing.storage.contract import RETRY_SECONDS, MessageStore
-from queueing.storage.mongodb.connection import BY_ID, Connection
+from queueing.storage.contract import MessageStore
+from queueing.storage.mongodb.connection import Connection
+from queueing.storage.mongodb.crowds import Crowds
 from queueing.storage.mongodb.free import IN_ORDER_OF_SEQUENCE, FreeMessages
 from queueing.storage.mongodb.indexes import SEQUENCE, SERVICE
 from queueing.storage.mongodb.keys import (
@@ -29,7 +28,6 @@ from queueing.storage.mongodb.keys import (
     DELAYED,
     FREE,
     LIVE,
-    POPPED,
     Document,
     QueueKey,
     is_id,
@@ -37,8 +35,9 @@ from queueing.storage.mongodb.keys import (
 )
 from queueing.storage.mongodb.ledger import NO_DOCUMENT, Ledger, Ledgers, within
 from queueing.storage.mongodb.letters import Letters
+from queueing.storage.mongodb.popping import Popping, Pops
 from queueing.storage.mongodb.posting import Posting
-from queueing.storage.mongodb.records import SHOWN, exists, message_of, sweep_at
+from queueing.storage.mongodb.records import SHOWN, exists, message_of
 from queueing.storage.mongodb.sweeping import Sweeping
 
 FREE_STATES: Final = [DELAYED, FREE]
@@ -53,6 +52,7 @@ class MongoMessages(MessageStore):
         free: FreeMessages,
         letters: Letters,
         sweeping: Sweeping,
+        crowds: Crowds,
     ) -> None:
         self._connection = connection
         self._ledgers = ledgers
@@ -60,6 +60,8 @@ class MongoMessages(MessageStore):
         self._free = free
         self._letters = letters
         self._sweeping = sweeping
+        self._crowds = crowds
+        self._pops = Pops(connection, ledgers, free)
 
     # Posting
 
@@ -275,68 +277,11 @@ class MongoMessages(MessageStore):
         return {document["_id"]: document["seq"] for document in there}
 
     def pop(self, queue: QueueRef, limit: int, *, token: str, now: float) -> list[Message]:
-        key = QueueKey.of(queue)
+        popping = Popping(QueueKey.of(queue), limit, token, now)
         with self._connection.verb():
-            look = self._free.look(key, limit, pop=token, now=now)
-            if not look.free:
-                return self._popped(key, token, now) if look.taken else []
-            with self._connection.turn(key.id) as has_waited:  # as claims do
-                if has_waited:
-                    look = self._free.look(key, limit, pop=token, now=now)
-                if look.taken:
-                    return self._popped(key, token, now)
-                return self._pop(key, look.free, limit, token, now)
-
-    def _pop(
-        self, key: QueueKey, free: list[Document], limit: int, token: str, now: float
-    ) -> list[Message]:
-        done: dict[str, Document] = {}
-        while free:
-            ledger = self._ledgers.read(key)
-            shown = [one for one in free if ledger.alive and ledger.shows(one["seq"])]
-            if len(shown) < len(free):
-                self._free.discard_hidden(key, free, ledger)
-                shown = self._free.oldest(key, limit - len(done), now, ledger.bounds())
-            lost = not self._take(key, shown, token, now)
-            if lost:
-                done = {one["_id"]: one for one in self._popped_documents(key, token)}
-            else:
-                done |= {one["_id"]: one for one in shown}
-            if len(done) == limit or not lost:
-                break
-            free = self._free.oldest(key, limit - len(done), now, ledger.bounds())
-        taken = sorted(done.values(), key=lambda one: one["seq"])
-        return [message_of(one | {"s": FREE}, now) for one in taken]
-
-    def _take(self, key: QueueKey, free: list[Document], token: str, now: float) -> bool:
-        """Pop these if they are still free; False if somebody else may have got some of them."""
-        if not free:
-            return True
-        gone = {"s": POPPED, "due": token, "x": sweep_at(now + RETRY_SECONDS)}
-        by_fence: dict[int, list[str]] = {}
-        for one in free:
-            by_fence.setdefault(one["f"], []).append(one["_id"])
-        updates = [
-            UpdateMany(key.some(ids, s=FREE, f=fence), {"$set": gone}, hint=BY_ID)
-            for fence, ids in by_fence.items()
-        ]
-        sent = 0
-
-        def step() -> int:
-            nonlocal sent
-            sent += 1
-            return self._connection.change(updates)[0]
-
-        return self._connection.again(step) == len(free) and sent == 1
-
-    def _popped_documents(self, key: QueueKey, token: str) -> list[Document]:
-        return self._connection.some(
-            key.all(s=POPPED, due=token), SHOWN, sort=IN_ORDER_OF_SEQUENCE, hint=SERVICE
-        )
-
-    def _popped(self, key: QueueKey, token: str, now: float) -> list[Message]:
-        found = self._popped_documents(key, token)
-        return [message_of(one, now) for one in found]
+            self._crowds.serve(popping.key.id, popping, self._connection.deadline, self._pops.pop)
+        assert popping.answer is not None
+        return popping.answer
 
     def purge(self, queue: QueueRef, *, now: float) -> None:
         key = QueueKey.of(queue)
