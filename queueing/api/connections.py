@@ -1,7 +1,8 @@
 """Whether a client that waits is still there, as far as the server that runs the app lets us know.
 
-gunicorn hands us the client's socket. A server that does not leaves us in the dark: then a client
-that hung up is only noticed when its answer cannot be sent.
+gunicorn hands us the client's socket. For granian, what we put between it and the app says what it
+finds out. A server that tells nothing leaves us in the dark: then a client that hung up is only noticed
+when its answer cannot be sent.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ GONE = getattr(select, "POLLRDHUP", select.POLLHUP) | select.POLLHUP | select.PO
 
 def connection_of(environ: dict[str, Any]) -> Connection:
     """The connection that a WSGI request came on."""
+    told: Connection | None = environ.get("queueing.connection")
+    if told is not None:
+        return told
     found = environ.get("gunicorn.socket")
     return SocketConnection(found) if isinstance(found, socket.socket) else UnknownConnection()
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
 
 from queueing.cli import refusals
+from queueing.cli.hangups import Client, HangUps
 from queueing.cli.pauses import Pauses
 
 log = logging.getLogger("queueing.server")
@@ -45,9 +46,10 @@ class Bridge:
     closing = False
     """Whether answers ask to close the connection: the process is about to end."""
 
-    def __init__(self, app: WSGIApplication, pauses: Pauses) -> None:
+    def __init__(self, app: WSGIApplication, pauses: Pauses, hang_ups: HangUps) -> None:
         self._app = app
         self._pauses = pauses
+        self._hang_ups = hang_ups
 
     def __call__(self, exchange: Exchange, environ: dict[str, Any]) -> int:
         refused = refuses(environ)
@@ -59,6 +61,8 @@ class Bridge:
         environ.update(ENVIRONMENT)
         if "CONTENT_LENGTH" in environ:
             environ["wsgi.input"] = Body(environ, self._pauses)
+        if "wait=" in environ["QUERY_STRING"]:
+            environ["queueing.connection"] = Client(self._hang_ups, environ["REMOTE_ADDR"])
         start = Start()
         try:
             answer = self._app(environ, start)  # type: ignore[arg-type]  # nobody calls `write`

@@ -20,6 +20,7 @@ from granian.http import HTTP1Settings
 from gunicorn.workers.base import Worker as BaseWorker
 
 from queueing.cli.granian_bridge import Bridge
+from queueing.cli.hangups import HangUps
 from queueing.cli.listening import BACKLOG
 from queueing.cli.pauses import Pauses, connections
 from queueing.cli.signals import obey_master
@@ -53,7 +54,9 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no type hints
         port = listener.getsockname()[1]
         pauses = Pauses(self.client_timeout_seconds)
         pauses.watch(port)
-        bridge = Bridge(self.wsgi, pauses)
+        hang_ups = HangUps()
+        hang_ups.watch(port)
+        bridge = Bridge(self.wsgi, pauses, hang_ups)
         stop = self._serve(listener, bridge)
         while self.alive and self.ppid == os.getppid():
             self._pass(1.0)
