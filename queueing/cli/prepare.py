@@ -11,6 +11,7 @@ import click
 from queueing import logs
 from queueing.config import Settings, load, masked
 from queueing.core.errors import StorageUnavailable
+from queueing.storage.registry import initiate_storage
 from queueing.wiring import open_store
 
 AGAIN_SECONDS = 0.5
@@ -23,7 +24,9 @@ AGAIN_SECONDS = 0.5
 @click.option("--storage", metavar="URI", help="Where messages are kept.  [QUEUEING_STORAGE]")
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, metavar="S",
               help="For a store that is away, S seconds at most; 0.")  # fmt: skip
-def prepare(config_file: str | None, storage: str | None, wait: float) -> None:
+@click.option("--initiate", is_flag=True,
+              help="Make MongoDB's servers in URI a replica set, if they are none.")  # fmt: skip
+def prepare(config_file: str | None, storage: str | None, wait: float, initiate: bool) -> None:
     """Reach the store, make what it needs (file and tables, or indexes), and say how durable it is.
 
     Nodes do the same when they start; this is for a step of its own in a deployment. Doing it again
@@ -38,18 +41,22 @@ def prepare(config_file: str | None, storage: str | None, wait: float) -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(143)
     )  # or the first process of a container stays
-    durability = _reach(settings, wait)
+    durability = _reach(settings, wait, initiate)
     click.echo(
         f"{masked(settings.storage)} is ready ({durability['engine']}). {durability['promise']}"
     )
 
 
-def _reach(settings: Settings, patience: float) -> dict[str, str | int | bool]:
+def _reach(settings: Settings, patience: float, initiate: bool) -> dict[str, str | int | bool]:
     deadline = time.monotonic() + patience
     told = not patience
     while True:
         try:
             with logs.silence():
+                if initiate:
+                    initiate_storage(
+                        settings.storage, timeout_seconds=settings.storage_timeout_seconds
+                    )
                 store = open_store(settings)
                 try:
                     store.ping()

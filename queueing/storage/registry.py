@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Final, NamedTuple, cast
 
 from queueing.core.errors import SetupError
@@ -59,6 +60,21 @@ def open_storage(uri: str, *, timeout_seconds: float = 5.0) -> Storage:
     return opener(uri, timeout_seconds=timeout_seconds)
 
 
+def initiate_storage(uri: str, *, timeout_seconds: float = 5.0) -> None:
+    """Make the servers that the URI names one store, if they are none yet: a replica set of MongoDB.
+
+    :raises SetupError: this kind of store has nothing of the kind, or the URI does not name it
+    :raises StorageUnavailable: the servers are away, or not ready yet
+    """
+    scheme = _scheme(uri)
+    if DRIVERS.get(scheme) is not MONGODB:
+        raise SetupError(
+            f"storage: expected a URI of MongoDB to initiate a replica set, got {scheme}"
+        )
+    module = _module(scheme, Driver("queueing.storage.mongodb.replica_set", MONGODB.extra))
+    module.initiate(uri, timeout_seconds=timeout_seconds)
+
+
 def _scheme(uri: str) -> str:
     match = SCHEME.match(uri)
     if match is None:
@@ -70,8 +86,12 @@ def _scheme(uri: str) -> str:
 
 
 def _ours(scheme: str, driver: Driver) -> Opener:
+    return cast(Opener, _module(scheme, driver).open)
+
+
+def _module(scheme: str, driver: Driver) -> ModuleType:
     try:
-        module = import_module(driver.module)
+        return import_module(driver.module)
     except ModuleNotFoundError as error:
         if not driver.extra or (error.name or "").partition(".")[0] == "queueing":
             raise
@@ -79,7 +99,6 @@ def _ours(scheme: str, driver: Driver) -> Opener:
             f"storage {scheme}: needs the package {error.name}: "
             f"pip install 'queueing[{driver.extra}]'"
         ) from error
-    return cast(Opener, module.open)
 
 
 def _theirs(scheme: str) -> Opener:

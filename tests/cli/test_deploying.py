@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from queueing.storage.contract import Storage
+from queueing.storage.mongodb import replica_set
+from tests.support.engines import mongodb
 from tests.support.server import COMMAND, DEADLINE, Server, environment, run
 
 
@@ -27,6 +29,54 @@ def test_every_store_is_made_ready(storage: Storage, storage_uri: str, tmp_path:
     done = run("prepare", directory=tmp_path, storage=storage_uri)
     assert (done.returncode, done.stderr) == (0, "")
     assert str(storage.durability()["promise"]) in done.stdout
+
+
+def test_servers_of_mongodb_become_a_replica_set_once(tmp_path: Path) -> None:
+    with mongodb.running(mongodb.Process(tmp_path / "mongo", replica_set="rs0")) as server:
+        uri = f"{server.uri}/queueing?replicaSet=rs0"
+        for _ in range(2):
+            done = run("prepare", "--initiate", "--storage", uri, directory=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "of a majority of the replicas" in done.stdout
+        other = run("prepare", "--initiate", "--storage", f"{uri}1", directory=tmp_path)
+        assert other.returncode == 1
+        assert "option 'replicaSet' expects rs0, got rs01" in other.stderr
+
+
+def test_a_server_that_cannot_be_a_replica_set_is_not_made_one(tmp_path: Path) -> None:
+    with mongodb.running(mongodb.Process(tmp_path / "mongo")) as server:
+        uri = f"{server.uri}/queueing?replicaSet=rs0"
+        done = run("prepare", "--initiate", "--storage", uri, directory=tmp_path)
+        assert done.returncode == 1
+        assert "runs without --replSet" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:///q.db", "mongodb://localhost/queueing", "mongodb+srv://a.example/?replicaSet=r"],
+)
+def test_what_names_no_replica_set_is_not_made_one(tmp_path: Path, uri: str) -> None:
+    done = run("prepare", "--initiate", "--storage", uri, directory=tmp_path)
+    assert done.returncode == 1
+    assert "to initiate a replica set" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "members", "alone"),
+    [
+        ("mongodb://a/q?replicaSet=r", ["a:27017"], "mongodb://a:27017/q?"),
+        (
+            "mongodb://u:p%40@a:1,[::1]:2,[::1]/?tls=true&replicaset=r&w=1",
+            ["a:1", "[::1]:2", "[::1]:27017"],
+            "mongodb://u:p%40@a:1/?tls=true&w=1",
+        ),
+    ],
+)
+def test_all_hosts_of_the_uri_are_members_and_the_first_is_asked(
+    uri: str, members: list[str], alone: str
+) -> None:
+    assert replica_set.wanted(uri) == ("r", members, alone)
 
 
 def unused_port() -> int:

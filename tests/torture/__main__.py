@@ -84,7 +84,7 @@ class Progress:
               help="What the nodes store in.")  # fmt: skip
 @click.option("--short", is_flag=True, help="All of it in six minutes: as CI does.")
 @click.option("--seconds", type=click.FloatRange(min=1), metavar="S",
-              help="How long a fault lasts; 20, with --short 6.")  # fmt: skip
+              help="How long a fault lasts; 20, with --short 10.")  # fmt: skip
 @click.option("--times", type=click.IntRange(min=1), default=1, metavar="N",
               help="Play them all so often; 1.")  # fmt: skip
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),

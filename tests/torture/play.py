@@ -75,7 +75,7 @@ def judged(name: str, store: str, run: Run, load: Load) -> Outcome:
         seconds=load.seconds,
         operations=load.operations,
         posted=load.posted,
-        failed=Counter(failure.what for failure in load.failures),
+        failed=dict(Counter(failure.what for failure in load.failures)),
         recovery_seconds=run.recovery_seconds,
         findings=load.findings(),
         complaints=complaints,

@@ -29,7 +29,7 @@ class Form(NamedTuple):
 
 
 FULL: Final = Form(10.0, 20.0, 30.0)
-SHORT: Final = Form(2.0, 6.0, 12.0)
+SHORT: Final = Form(2.0, 10.0, 12.0)  # longer than clients wait for an answer
 
 
 @dataclass

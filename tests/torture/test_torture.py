@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from queueing.core.models import ClaimTerms, Draft, QueueRef, request_token
 from queueing.storage.contract import Storage
 from queueing.storage.registry import open_storage
-from tests.support.history import Event, Seen
+from tests.support.history import Event, Finding, Seen
 from tests.support.server import Server
 from tests.torture import scenarios  # noqa: F401  # registers them
 from tests.torture.balancer import CONFIGURATION, configuration
@@ -176,3 +177,11 @@ def test_the_table_has_a_row_for_each_and_a_column_for_each_promise() -> None:
     made = table([outcome, outcome])
     assert made.row_count == 2
     assert set(COLUMNS) <= {str(column.header) for column in made.columns}
+
+
+def test_what_came_of_it_is_json_too() -> None:
+    finding = ("q", Finding("lost", "one"))
+    outcome = Outcome("a", "redis", 2.0, 10, 100, {"POST 503": 1}, 0.5, [finding], ["slow"])
+    document = json.loads(json.dumps(outcome.document()))
+    assert (document["lost"], document["rate"], document["passed"]) == (1, 50.0, False)
+    assert document["findings"] == [{"queue": "q", "kind": "lost", "what": "one"}]

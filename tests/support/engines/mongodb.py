@@ -54,6 +54,7 @@ class Process:
 
     home: Path
     on_disk: bool = False
+    replica_set: str = ""  # acts as the primary of a set of this name, once it is initiated
     port: int = 0
     pid: int = 0
 
@@ -62,6 +63,8 @@ class Process:
         port_file = self.home / "port"
         port_file.unlink(missing_ok=True)
         command = [program("java"), *FLAGS, "-cp", classes()]
+        if self.replica_set:
+            command.append(f"-DreplSet={self.replica_set}")
         command += ["Launcher", str(port_file), str(self.port)]
         if self.on_disk:
             command.append(str(self.home / "data.h2"))

@@ -8,17 +8,38 @@ import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
 import de.bwaldvogel.mongo.backend.memory.MemoryDatabase;
+import de.bwaldvogel.mongo.bson.Document;
+import io.netty.channel.Channel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import org.h2.mvstore.MVStore;
 
-/** Arguments: the file to write the port to, the port or 0, and a file for the data, else memory. */
+/**
+ * Arguments: the file to write the port to, the port or 0, and a file for the data, else memory.
+ *
+ * <p>Properties: {@code bind}, the address to listen on; {@code replSet}, the name of the set to act as.
+ */
 public class Launcher {
     record Version(List<Integer> getVersionArray, int getWireVersion) implements MongoVersion {}
 
     static class InMemory extends MemoryBackend {
+        private final ReplicaSet set;
+
+        InMemory(ReplicaSet set) {
+            this.set = set;
+        }
+
+        @Override
+        public Document handleCommand(
+            Channel channel, String database, String command, Document query
+        ) {
+            return set.answer(
+                command, query, asked -> super.handleCommand(channel, database, asked, query)
+            );
+        }
+
         @Override
         public MemoryDatabase openOrCreateDatabase(String name) {
             return new MemoryDatabase(name, getCursorRegistry()) {
@@ -33,8 +54,20 @@ public class Launcher {
     }
 
     static class OnDisk extends H2Backend {
-        OnDisk(String file) {
+        private final ReplicaSet set;
+
+        OnDisk(String file, ReplicaSet set) {
             super(MVStore.open(file));
+            this.set = set;
+        }
+
+        @Override
+        public Document handleCommand(
+            Channel channel, String database, String command, Document query
+        ) {
+            return set.answer(
+                command, query, asked -> super.handleCommand(channel, database, asked, query)
+            );
         }
 
         @Override
@@ -51,12 +84,16 @@ public class Launcher {
     }
 
     public static void main(String[] arguments) throws Exception {
+        boolean onDisk = arguments.length > 2;
+        ReplicaSet set = new ReplicaSet(
+            System.getProperty("replSet"), onDisk ? Path.of(arguments[2] + ".set") : null
+        );
         AbstractMongoBackend backend =
-            arguments.length > 2 ? new OnDisk(arguments[2]) : new InMemory();
+            onDisk ? new OnDisk(arguments[2], set) : new InMemory(set);
         backend.version(new Version(List.of(7, 0, 0), 21));
         MongoServer server = new MongoServer(backend);
         Runtime.getRuntime().addShutdownHook(new Thread(server::shutdownNow));
-        server.bind("127.0.0.1", Integer.parseInt(arguments[1]));
+        server.bind(System.getProperty("bind", "127.0.0.1"), Integer.parseInt(arguments[1]));
         Path file = Path.of(arguments[0]);
         Path written = Path.of(arguments[0] + ".new");
         Files.writeString(written, Integer.toString(server.getLocalAddress().getPort()));
