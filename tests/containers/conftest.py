@@ -1,4 +1,4 @@
-"""The compose file, up: as it is, but on a port and with volumes of its own."""
+"""The compose files, up: as they are, but on a port and with volumes of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,15 +17,21 @@ from tests.docs.pages import ROOT
 
 PATIENCE_SECONDS = 180
 
+ON_REDIS = ("docker-compose.yml", "redis")
+ON_MONGODB = ("docker-compose.mongodb.yml", "mongodb")
+"""A compose file, and which of its services is the store."""
+
 
 class Deployment:
-    def __init__(self, port: int) -> None:
+    def __init__(self, file: str, store: str, port: int) -> None:
+        self.file = file
+        self.store = store  # the service that keeps what is posted
         self.project = f"queueing-test-{port}"
         self.url = f"http://127.0.0.1:{port}"
         self._environment = {**os.environ, "QUEUEING_PORT": str(port)}
 
     def compose(self, *arguments: str) -> str:
-        return self._run("docker-compose", "-p", self.project, *arguments)
+        return self._run("docker-compose", "-f", self.file, "-p", self.project, *arguments)
 
     def docker(self, *arguments: str) -> str:
         return self._run("docker", *arguments)
@@ -58,13 +65,20 @@ class Deployment:
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
-def deployment() -> Iterator[Deployment]:
+@contextmanager
+def up(file: str, store: str) -> Iterator[Deployment]:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    deployment = Deployment(port)
+    deployment = Deployment(file, store, port)
     try:
         deployment.compose("up", "-d", "--no-build")
         yield deployment
     finally:
         deployment.compose("down", "--volumes", "--timeout", "30")
+
+
+@pytest.fixture(scope="session", params=[ON_REDIS, ON_MONGODB], ids=["redis", "mongodb"])
+def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    """Each in turn."""
+    with up(*request.param) as deployment:
+        yield deployment

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.containers.conftest import PATIENCE_SECONDS, Deployment
+from tests.containers.conftest import ON_MONGODB, ON_REDIS, PATIENCE_SECONDS, Deployment
 from tests.docs.pages import ROOT
 from tests.docs.test_examples import follow
 from tests.support.server import COMMAND
+
+
+def only(variant: tuple[str, str]) -> pytest.MarkDecorator:
+    """What takes long, or makes sense on one of them."""
+    return pytest.mark.parametrize("deployment", [variant], ids=[variant[1]], indirect=True)
 
 
 def wait_until_it_serves(url: str) -> None:
@@ -63,7 +69,7 @@ def test_the_readme_holds_through_the_balancer(deployment: Deployment) -> None:
 
 def test_three_nodes_serve_and_only_the_balancer_is_open(deployment: Deployment) -> None:
     assert len(deployment.containers("node")) == 3
-    for service in ("node", "redis"):
+    for service in ("node", deployment.store):
         for container in deployment.containers(service):
             ports = deployment.facts(container)["NetworkSettings"]["Ports"]
             assert not any(ports.values()), f"{service}: {ports}"
@@ -93,6 +99,7 @@ def test_nodes_are_not_root_and_cannot_write_their_files(deployment: Deployment)
         assert facts["HostConfig"]["ReadonlyRootfs"] is True
 
 
+@only(ON_REDIS)
 def test_restarting_all_nodes_one_after_the_other_fails_no_request(
     deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -105,6 +112,7 @@ def test_restarting_all_nodes_one_after_the_other_fails_no_request(
     assert load.figures()["errors"] == {}
 
 
+@only(ON_REDIS)
 def test_a_node_that_is_killed_loses_and_doubles_nothing(
     deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -119,14 +127,26 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(
     deployment.wait_until_healthy(victim)
 
 
-def test_what_was_acknowledged_is_there_after_redis_was_killed(deployment: Deployment) -> None:
+def test_what_was_acknowledged_is_there_after_the_store_was_away(deployment: Deployment) -> None:
+    """Redis gets SIGKILL. MongoDB gets SIGTERM: what stands for it in tests writes to disk in the end."""
     wait_until_it_serves(deployment.url)
     path = f"{deployment.url}/v2/queues/durable/messages"
     posted = httpx.post(path, json={"messages": [{"body": "kept"}]}, timeout=30)
     assert posted.status_code == 201
-    [redis] = deployment.containers("redis")
-    deployment.docker("kill", "--signal", "KILL", redis)
-    deployment.docker("start", redis)
+    [store] = deployment.containers(deployment.store)
+    if deployment.store == "redis":
+        deployment.docker("kill", "--signal", "KILL", store)
+        deployment.docker("start", store)
+    else:
+        deployment.docker("restart", "--time", "45", store)
     wait_until_it_serves(deployment.url)
     listed = httpx.get(path, params={"echo": "true"}, timeout=30)
     assert [message["body"] for message in listed.json()["messages"]] == ["kept"]
+
+
+@only(ON_MONGODB)
+def test_mongodb_is_made_a_replica_set_and_not_again(deployment: Deployment) -> None:
+    for _ in range(2):
+        told = deployment.compose("run", "--rm", "prepare")
+        assert "is ready (MongoDB" in told
+        assert "of a majority of the replicas" in told

@@ -12,17 +12,26 @@ import pytest
 import yaml
 
 from queueing.api.middleware import request_id
+from queueing.cli.main import main
 from queueing.config import Settings
 from tests.docs.pages import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"
+ON_MONGODB = ROOT / "docker-compose.mongodb.yml"
 HAPROXY = ROOT / "etc" / "haproxy.cfg"
 KUBERNETES = sorted((ROOT / "etc" / "kubernetes").glob("*.yaml"))
 UNIT = ROOT / "etc" / "queueing.service"
 DOCKERFILE = ROOT / "Dockerfile"
 
 NODES_SETTINGS = {f"QUEUEING_{field.name.upper()}" for field in fields(Settings)}
-OF_COMPOSE = {"QUEUEING_PORT", "QUEUEING_NODES", "QUEUEING_REDIS_MEMORY", "QUEUEING_REDIS_LIMIT"}
+OF_COMPOSE = {
+    "QUEUEING_PORT",
+    "QUEUEING_NODES",
+    "QUEUEING_REDIS_MEMORY",
+    "QUEUEING_REDIS_LIMIT",
+    "QUEUEING_MONGODB_CACHE_GB",
+    "QUEUEING_MONGODB_LIMIT",
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +40,15 @@ def services() -> dict[str, Any]:
     return services
 
 
-@pytest.mark.parametrize("file", [COMPOSE, UNIT, DOCKERFILE, *KUBERNETES], ids=lambda f: f.name)
+@pytest.fixture(scope="module")
+def on_mongodb() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load(ON_MONGODB.read_text())["services"]
+    return services
+
+
+@pytest.mark.parametrize(
+    "file", [COMPOSE, ON_MONGODB, UNIT, DOCKERFILE, *KUBERNETES], ids=lambda f: f.name
+)
 def test_every_setting_is_one(file: Any) -> None:
     named = set(re.findall(r"QUEUEING_[A-Z_]+", file.read_text()))
     images = {name for name in named if name.endswith("_IMAGE")}
@@ -70,6 +87,37 @@ def test_redis_writes_before_it_answers_and_forgets_nothing(services: dict[str, 
 def test_each_waits_until_what_it_needs_is_healthy(services: dict[str, Any]) -> None:
     assert services["balancer"]["depends_on"] == {"node": {"condition": "service_healthy"}}
     assert services["node"]["depends_on"] == {"redis": {"condition": "service_healthy"}}
+
+
+def test_the_deployment_on_mongodb_is_the_same_but_for_its_store(
+    services: dict[str, Any], on_mongodb: dict[str, Any]
+) -> None:
+    assert on_mongodb["balancer"] == services["balancer"]
+    node, other = dict(services["node"]), dict(on_mongodb["node"])
+    assert node.pop("depends_on") != other.pop("depends_on")
+    settings, others = dict(node.pop("environment")), dict(other.pop("environment"))
+    assert settings.pop("QUEUEING_STORAGE") != others.pop("QUEUEING_STORAGE")
+    assert (node, settings) == (other, others)
+    test_only_the_balancer_can_be_reached_from_outside(on_mongodb)
+    on_mongodb = dict(on_mongodb)
+    once = on_mongodb.pop("prepare")
+    test_everything_is_started_again_and_bounded(on_mongodb)
+    assert once["restart"] == "on-failure"
+    assert once["mem_limit"] and once["logging"]["options"]["max-size"]
+
+
+def test_mongodb_is_made_ready_by_our_own_image_before_a_node_starts(
+    on_mongodb: dict[str, Any],
+) -> None:
+    once, node = on_mongodb["prepare"], on_mongodb["node"]
+    assert node["depends_on"] == {"prepare": {"condition": "service_completed_successfully"}}
+    assert once["depends_on"] == ["mongodb"]
+    assert (once["image"], once["environment"]) == (node["image"], node["environment"])
+    name, *arguments = once["command"]
+    context = main.commands[name].make_context(name, arguments)
+    assert context.params["initiate"] and context.params["wait"] > 60
+    replica_set = on_mongodb["mongodb"]["command"][1]
+    assert f"replicaSet={replica_set}" in node["environment"]["QUEUEING_STORAGE"]
 
 
 def test_the_balancer_is_more_patient_than_any_request() -> None:
