@@ -23,6 +23,9 @@ from queueing.core.errors import SetupError
 log = logging.getLogger("queueing.server")
 
 BACKLOG = 32
+PREFIX = "queueing-metrics-"
+OWNED = "node"
+"""In the directory: locked for as long as a process of its node lives."""
 
 
 class Place:
@@ -36,7 +39,7 @@ class Place:
     def take_slot(self) -> int:
         """A number that no other living process of this node has, for as long as this one lives."""
         for slot in count(1):
-            lock = self._lock(slot)
+            lock = _lock(self._slot(slot))
             if lock is not None:
                 self._held.append(lock)
                 self._forget_gauges(slot)
@@ -48,7 +51,7 @@ class Place:
         living = 0
         for path in self.directory.glob("*.lock"):
             slot = int(path.stem)
-            lock = self._lock(slot)
+            lock = _lock(path)
             if lock is None:
                 living += 1
             else:
@@ -56,16 +59,8 @@ class Place:
                 os.close(lock)
         return living
 
-    def _lock(self, slot: int) -> int | None:
-        lock = os.open(
-            self.directory / f"{slot}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        return lock
+    def _slot(self, slot: int) -> Path:
+        return self.directory / f"{slot}.lock"
 
     def _forget_gauges(self, slot: int) -> None:
         for path in self.directory.glob(f"gauge_*_{slot}.db"):
@@ -89,7 +84,12 @@ def prepare(settings: Settings) -> Place | None:
                 "metrics_bind: needs the package prometheus-client: pip install 'queueing[metrics]'"
             )
         listener = _listen(settings.metrics_bind)
-        directory = Path(tempfile.mkdtemp(prefix="queueing-metrics-"))
+        try:
+            _clear_away_abandoned()
+            directory = _make_directory()
+        except OSError as error:
+            listener.close()
+            raise SetupError(f"metrics_bind: no directory for temporary files: {error}") from None
         atexit.register(_remove, directory, os.getpid())
         _prepared = Place(directory, listener)
         host, port = listener.getsockname()[:2]
@@ -110,6 +110,37 @@ def _listen(bind: str) -> socket.socket:
         raise SetupError(f"metrics_bind {bind}: {why}") from None
     listener.setblocking(False)  # all workers wait at it, one of them gets the connection
     return listener
+
+
+def _make_directory() -> Path:
+    """One that is ours for as long as this process lives, or one that was forked from it."""
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+        if _lock(directory / OWNED) is not None:
+            return directory  # else somebody took it for abandoned, in the moment before
+
+
+def _clear_away_abandoned() -> None:
+    """Remove what nodes left behind that were killed."""
+    for owned in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNED}"):
+        directory = owned.parent
+        if directory.is_symlink() or directory.stat().st_uid != os.getuid():
+            continue
+        lock = _lock(owned)
+        if lock is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds a lock on this file; None if another process holds it."""
+    lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _remove(directory: Path, pid: int) -> None:

@@ -27,7 +27,8 @@ class KnownQueues:
         self._path = directory / "queues"
         self._most = most
         self._known: dict[QueueRef, QueueRef] = {queue: queue for queue in always}
-        self._first = frozenset(self._known)
+        self._listed: set[QueueRef] = set()
+        self._read = 0  # so much of the file is known
         self._full = most == 0
         self._lock = threading.Lock()
 
@@ -41,11 +42,13 @@ class KnownQueues:
     def _learn(self, queue: QueueRef) -> QueueRef:
         with self._lock, self._path.open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            listed = [QueueRef(*json.loads(line)) for line in file]
-            if queue not in listed and len(listed) < self._most:
+            file.seek(self._read)
+            self._listed.update(QueueRef(*json.loads(line)) for line in iter(file.readline, ""))
+            if queue not in self._listed and len(self._listed) < self._most:
                 file.write(json.dumps(queue) + "\n")
-                listed.append(queue)
-            self._known.update((known, known) for known in listed)
-            self._full = len(listed) >= self._most
+                self._listed.add(queue)
+            file.flush()
+            self._read = file.tell()
+            self._known.update((known, known) for known in self._listed)
+            self._full = len(self._listed) >= self._most
         return self._known.get(queue, OTHERS)

@@ -20,6 +20,7 @@ from queueing.core.models import Draft, QueueRef, request_token
 from queueing.metrics import place
 from queueing.metrics.depths import Depths, chosen
 from queueing.metrics.place import Place
+from queueing.metrics.queues import OTHERS, KnownQueues
 from queueing.metrics.recorder import Recorder
 from queueing.storage.instrumented import Verb, instrumented
 from tests.model import ModelStorage
@@ -178,6 +179,55 @@ def test_a_slot_is_free_again_when_its_process_is_gone_and_no_sooner(here: Place
     os.close(here._held.pop(0))
     assert here.workers() == 1
     assert here.take_slot() == 1
+
+
+def test_what_a_dead_process_said_of_the_present_is_forgotten_and_what_it_counted_is_not(
+    here: Place,
+) -> None:
+    recorder = Recorder(here, most_queues=10)
+    os.close(here._held.pop())  # as the kernel does when a process ends
+    recorder.close()
+    gauges = list(here.directory.glob("gauge_*.db"))
+    assert gauges
+    assert here.workers() == 0
+    assert not any(path.exists() for path in gauges)
+    assert list(here.directory.glob("counter_*.db"))
+
+
+def test_a_node_that_was_killed_leaves_nothing_for_long_and_one_that_lives_keeps_its_own(
+    tmp_path: Path,
+) -> None:
+    env = {"TMPDIR": str(tmp_path)}
+
+    def directories() -> set[Path]:
+        return set(tmp_path.glob("queueing-metrics-*"))
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with (
+        Server(tmp_path / "a", env=env, **ON) as killed,
+        Server(tmp_path / "b", env=env, **ON) as other,
+    ):
+        both = directories()
+        killed.kill()
+        killed.start()
+        assert len(both) == len(directories()) == 2 and len(both & directories()) == 1
+        assert total(scrape(other), "queueing_workers") == 1
+        killed.stop()
+        other.stop()
+    assert not directories()
+
+
+def test_processes_agree_on_the_queues_that_have_numbers_of_their_own(tmp_path: Path) -> None:
+    one, other = KnownQueues(tmp_path, 3), KnownQueues(tmp_path, 3)
+    queues = [QueueRef("p\n\u00e9", name) for name in "abcd"]
+    assert one.label(queues[0]) == queues[0]
+    assert other.label(queues[1]) == queues[1]
+    assert one.label(queues[2]) == queues[2]  # the third, with the one that the other knows
+    assert other.label(queues[3]) == OTHERS == one.label(queues[3])
+    for queue in queues[:3]:
+        assert one.label(queue) == other.label(queue) == queue
+    assert len((tmp_path / "queues").read_text().splitlines()) == 3
 
 
 def test_a_place_that_nobody_asks_for_is_not_made() -> None:
