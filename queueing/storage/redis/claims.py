@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from queueing.core.errors import ClaimNotFound, StaleSettings
 from queueing.core.models import Claim, Claimed, ClaimTerms, Metadata, QueueRef
@@ -10,8 +10,11 @@ from queueing.storage.contract import ClaimStore
 from queueing.storage.redis.announcing import Announcements
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.keys import pack_id
-from queueing.storage.redis.records import unpack_letters, unpack_messages
+from queueing.storage.redis.records import both, microseconds, unpack_letters, unpack_messages
 from queueing.storage.redis.scripts import CLAIM, CLAIM_GET, RELEASE, RENEW
+
+RETRY_SECONDS: Final = 60
+"""How long a claiming step is recognized when it comes again."""
 
 
 class RedisClaims(ClaimStore):
@@ -30,7 +33,9 @@ class RedisClaims(ClaimStore):
         if rule is not None:
             ttl = b"" if rule.ttl is None else rule.ttl
             most = (rule.max_claims, rule.target.encode("utf-8", "surrogatepass"), ttl)
-        arguments = (repr(now), int(now * 1_000_000), pack_id(token), token, version, keys.ref)
+        ends = now + terms.ttl
+        times = (*both(now), microseconds(ends), _gone_at(now, ends))
+        arguments = (*times, pack_id(token), token, version, keys.ref)
         asked = (terms.limit, terms.ttl, terms.grace, *most)
         answer: Any = [b"again"]
         rounds = self._connection.rounds()
@@ -45,21 +50,29 @@ class RedisClaims(ClaimStore):
 
     def get(self, queue: QueueRef, claim_id: str, *, now: float) -> Claim:
         keys = self._names.queue(queue)
-        answer = self._connection.run(CLAIM_GET, keys, repr(now), pack_id(claim_id))
+        answer = self._connection.run(CLAIM_GET, keys, *both(now), pack_id(claim_id))
         if answer == b"missing":
             raise _not_found(claim_id)
         return _claim(claim_id, answer)
 
     def renew(self, queue: QueueRef, claim_id: str, terms: ClaimTerms, *, now: float) -> None:
         keys = self._names.queue(queue)
-        arguments = (repr(now), pack_id(claim_id), terms.ttl, terms.grace, keys.ref)
-        if self._connection.run(RENEW, keys, *arguments) == b"missing":
+        ends = now + terms.ttl
+        times = (*both(now), microseconds(ends), _gone_at(now, ends))
+        arguments = (pack_id(claim_id), terms.ttl, terms.grace, keys.ref)
+        if self._connection.run(RENEW, keys, *times, *arguments) == b"missing":
             raise _not_found(claim_id)
 
     def release(self, queue: QueueRef, claim_id: str, *, now: float) -> None:
         keys = self._names.queue(queue)
+        times = (*both(now), _gone_at(now, now))
         terms = self._announcements.terms(keys)
-        self._connection.run(RELEASE, keys, repr(now), pack_id(claim_id), keys.ref, *terms)
+        self._connection.run(RELEASE, keys, *times, pack_id(claim_id), keys.ref, *terms)
+
+
+def _gone_at(now: float, ends: float) -> int:
+    """When the record of a claim may go, in us: not before a repeat of the step that made it."""
+    return microseconds(max(ends, now + RETRY_SECONDS))
 
 
 def _claim(id: str, answer: list[Any]) -> Claim:

@@ -34,8 +34,10 @@ class Connection:
     ) -> Any:
         """Run a script. `min_replicas` have all that it changed and saw, when it is answered: else a
         reader could act on what a fail-over takes back."""
-        number = len(queue.all) + len(keys)
-        command = ("EVALSHA", script.sha, number, *queue.all, *keys, *arguments)
+        all_keys = queue.all
+        handed = [all_keys[place] for place in script.keys]
+        number = len(handed) + len(keys)
+        command = ("EVALSHA", script.sha, number, *handed, *keys, *arguments)
         return self._request(queue.partition, command, script).answer()
 
     def look(self, partition: int, *command: Any) -> Any:

@@ -24,6 +24,7 @@ from queueing.storage.redis.keys import Namespace, queue_of
 from queueing.storage.redis.messages import RedisMessages
 from queueing.storage.redis.outages import Refusals
 from queueing.storage.redis.queues import RedisQueues
+from queueing.storage.redis.records import both, microseconds
 from queueing.storage.redis.requests import Policy
 from queueing.storage.redis.scripts import SWEEP
 from queueing.storage.redis.servers import servers_of
@@ -116,14 +117,14 @@ class RedisStorage(Storage, Announces):
         """Queues in which something is to be swept by now."""
         asked: list[tuple[int, tuple[Any, ...]]] = []
         for partition in range(self._names.partitions):
-            due = ("-inf", repr(now), "LIMIT", 0, limit)
+            due = ("-inf", microseconds(now), "LIMIT", 0, limit)
             asked.append((partition, ("ZRANGEBYSCORE", self._names.agenda(partition), *due)))
         return _in_turn(self._connection.ask_those_there(asked))[:limit]
 
     def _sweep(self, ref: bytes, now: float, limit: int) -> int:
         keys = self._names.queue(queue_of(ref))
         burials = [keys.own(b"burials")]
-        return int(self._connection.run(SWEEP, keys, repr(now), limit, ref, keys=burials))
+        return int(self._connection.run(SWEEP, keys, *both(now), limit, ref, keys=burials))
 
 
 def _in_turn(answers: list[list[bytes]]) -> list[bytes]:

@@ -26,11 +26,14 @@ KINDS: Final = (
     *("state", "messages", "touched", "free", "held", "holds", "delayed", "delays"),
     *("expiry", "claims", "ends", "pile", "piled"),
 )
-"""The keys of a queue, in the order of `scripts/_keys.lua`."""
+"""The keys of a queue; `scripts/_keys.lua` says what they hold."""
+
+ALL_KEYS: Final = (*KINDS, "names", "agenda", "piles")
+"""With those of its partition, in the order of `QueueKeys.all`."""
 
 
 class QueueKeys(NamedTuple):
-    """The keys of one queue. `all` is what each script is handed first."""
+    """The keys of one queue. `all`: in the order of `ALL_KEYS`."""
 
     partition: int
     ref: bytes

@@ -32,6 +32,8 @@ from queueing.storage.redis.announcing import Announcements
 from queueing.storage.redis.connection import Connection
 from queueing.storage.redis.keys import QueueKeys, pack_id, unpack_id
 from queueing.storage.redis.records import (
+    both,
+    microseconds,
     pack_client,
     pack_draft,
     pack_letter,
@@ -79,19 +81,27 @@ class RedisMessages(MessageStore):
     ) -> Posted:
         keys = self._names.queue(queue)
         own = [keys.tokens(token)]
-        remembered: tuple[Any, ...] = (0, b"", 0)
+        remembered: tuple[Any, ...] = (b"", 0)
         if idempotency is not None:
             own.append(keys.own(b"key", idempotency.key.encode("utf-8", "surrogatepass")))
             remembered = _record_of(idempotency, token, len(drafts), now)
         ids = tuple([message_id(token, index) for index in range(len(drafts))])
         client = pack_client(client_id)
-        arguments: list[Any] = [repr(now), int(now * 1_000_000), pack_id(token), version]
-        arguments += [keys.ref, keys.name, *remembered, *self._announcements.terms(keys)]
+        messages: list[Any] = []
+        delayed = 0
         for id, draft in zip(ids, drafts, strict=True):
             ends = now + draft.ttl
-            due = repr(now + draft.delay) if draft.delay > 0 else b""
-            arguments += (pack_id(id), pack_draft(draft, client, now, ends), repr(ends), due)
-        answer = self._connection.run(POST, keys, *arguments, keys=own)
+            due: int | bytes = b""
+            if draft.delay > 0:
+                due, delayed = microseconds(now + draft.delay), delayed + 1
+            messages += (pack_id(id), pack_draft(draft, client, now, ends), microseconds(ends), due)
+        command, channel, origin = self._announcements.terms(keys)
+        announced = b"%b:%d:%d" % (origin, len(drafts) - delayed, delayed)
+        arguments = (microseconds(now), pack_id(token), version, keys.ref, keys.name, *remembered)
+        first_end = min(messages[2::4])
+        first_due = min((due for due in messages[3::4] if due != b""), default=b"")
+        bounds = (command, channel, announced, first_end, first_due)
+        answer = self._connection.run(POST, keys, *arguments, *bounds, *messages, keys=own)
         if answer[0] == b"done":
             return Posted(ids)
         if answer[0] == b"stale":
@@ -108,7 +118,7 @@ class RedisMessages(MessageStore):
         if not wanted:
             return []
         return unpack_messages(
-            self._connection.run(GET, self._names.queue(queue), repr(now), *wanted)
+            self._connection.run(GET, self._names.queue(queue), *both(now), *wanted)
         )
 
     def page(
@@ -129,14 +139,14 @@ class RedisMessages(MessageStore):
         rest: int | bytes = after
         while rest != b"" and len(messages) < limit:
             left = limit - len(messages)
-            rest, found = self._settled(PAGE, keys, now, rest, left, *flags)
+            rest, found = self._settled(PAGE, keys, now, *both(now), rest, left, *flags)
             messages += unpack_messages(found)
         return messages
 
     def delete(self, queue: QueueRef, id: str, *, claim_id: str | None, now: float) -> None:
         claim = b"" if claim_id is None else pack_id(claim_id)
         keys = self._names.queue(queue)
-        answer = self._connection.run(DELETE, keys, repr(now), pack_id(id), claim)
+        answer = self._connection.run(DELETE, keys, *both(now), pack_id(id), claim)
         if answer == b"claimed":
             raise MessageIsClaimed(f"Message {id} is under a claim, and none was named.")
         if answer == b"other":
@@ -153,7 +163,8 @@ class RedisMessages(MessageStore):
         claims = [pack_id(claim) for claim in claim_ids or ()]
         wanted = [pack_id(id) for id in ids]
         keys = self._names.queue(queue)
-        answer = self._connection.run(DELETE_MANY, keys, repr(now), number, *claims, *wanted)
+        arguments = (microseconds(now), number, *claims, *wanted)
+        answer = self._connection.run(DELETE_MANY, keys, *arguments)
         if answer == b"other":
             raise WrongClaim("One of the messages is under none of the claims named.")
 
@@ -164,7 +175,7 @@ class RedisMessages(MessageStore):
         rounds = self._connection.rounds()
         while answer == b"again":
             next(rounds)
-            answer = self._connection.run(POP, keys, repr(now), limit, keys=record)
+            answer = self._connection.run(POP, keys, *both(now), limit, keys=record)
         return unpack_messages(answer)
 
     def purge(self, queue: QueueRef, *, now: float) -> None:
@@ -173,7 +184,8 @@ class RedisMessages(MessageStore):
         self._connection.run(PURGE, keys, pack_id(token), keys=[keys.tokens(token)])
 
     def stats(self, queue: QueueRef, *, now: float) -> Stats:
-        count, claimed, *ends = self._settled(STATS, self._names.queue(queue), now)
+        keys = self._names.queue(queue)
+        count, claimed, *ends = self._settled(STATS, keys, now, microseconds(now))
         if not ends:
             return Stats(0, 0)
         oldest, oldest_at, newest, newest_at = ends
@@ -185,9 +197,8 @@ class RedisMessages(MessageStore):
         )
 
     def outlook(self, queue: QueueRef, *, limit: int, now: float) -> Outlook:
-        answer = self._connection.run(OUTLOOK, self._names.queue(queue), repr(now))
-        free, due_at = answer
-        return Outlook(min(free, limit), float(due_at) if due_at else None)
+        free, due_at = self._connection.run(OUTLOOK, self._names.queue(queue), microseconds(now))
+        return Outlook(min(free, limit), float(due_at) / 1_000_000 if due_at else None)
 
     def dead_letters(self, queue: QueueRef, *, now: float) -> list[DeadLetter]:
         keys = self._names.queue(queue)
@@ -199,8 +210,8 @@ class RedisMessages(MessageStore):
         if not letters:
             return
         keys = self._names.queue(queue)
-        arguments: list[Any] = [repr(now), int(now * 1_000_000), keys.ref, keys.name]
-        arguments += [BURIAL_SECONDS, *self._announcements.terms(keys)]
+        arguments: list[Any] = [*both(now), keys.ref, keys.name]
+        arguments += [microseconds(now + BURIAL_SECONDS), *self._announcements.terms(keys)]
         for letter in letters:
             arguments += pack_letter(letter)
         self._connection.run(ACCEPT, keys, *arguments, keys=[keys.own(b"burials")])
@@ -214,12 +225,12 @@ class RedisMessages(MessageStore):
 
     def _settled(self, script: Script, keys: QueueKeys, now: float, *arguments: Any) -> Any:
         """Run a reading script; bring the queue up to now first, if much is over or due there."""
-        answer = self._connection.run(script, keys, repr(now), *arguments)
+        answer = self._connection.run(script, keys, *arguments)
         rounds = self._connection.rounds()
         while answer == b"settle":
             next(rounds)
-            if not self._connection.run(SETTLE, keys, repr(now)):
-                answer = self._connection.run(script, keys, repr(now), *arguments)
+            if not self._connection.run(SETTLE, keys, microseconds(now)):
+                answer = self._connection.run(script, keys, *arguments)
         return answer
 
 
@@ -228,12 +239,12 @@ _KEY: Final = struct.Struct(">dH")
 
 def _record_of(
     idempotency: IdempotencyKey, token: str, number: int, now: float
-) -> tuple[int, bytes, int]:
-    """Length of the digest, what is kept of the key, and for how many milliseconds."""
+) -> tuple[bytes, int]:
+    """What is kept of the key, and for how many milliseconds."""
     digest = idempotency.digest
     record = _KEY.pack(idempotency.expires_at, len(digest)) + digest + f"{number}:{token}".encode()
     kept_seconds = max(0.0, idempotency.expires_at - now)
-    return len(digest), record, int(kept_seconds * 1000) + KEY_SLACK_MILLISECONDS
+    return record, int(kept_seconds * 1000) + KEY_SLACK_MILLISECONDS
 
 
 def _posted_before(kept: bytes, token: str) -> Posted:

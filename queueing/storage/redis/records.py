@@ -1,6 +1,6 @@
 """What is stored of a message, and how it becomes one again. `scripts/_messages.lua` reads the same.
 
-A message: sequence (put in front by the script), time of the post, end of life, ttl, the length and
+A message: sequence (16 digits, put in front by the script), time of the post, end of life, ttl, the length and
 form of the client id, the length of the checksum, then these two and the body. What was changed
 since: end of life, ttl, claim count, and the claim that took it last (in an answer: only while that
 claim holds it).
@@ -17,11 +17,21 @@ from queueing.core.models import DeadLetter, Draft, Message
 from queueing.storage.redis.keys import pack_id, text, unpack_id
 
 _POSTED: Final = struct.Struct(">ddI2sH")
-_STORED: Final = struct.Struct(">dddIHH")
+_STORED: Final = struct.Struct(">16sddIHH")
 _TOUCHED: Final = struct.Struct(">dII")
 _NO_CHECKSUM: Final = 0xFFFF
 _CLIENT: Final = struct.Struct(">H")
 _UUID: Final = 0x8000
+
+
+def microseconds(seconds: float) -> int:
+    """A time as the scripts have it in zsets; they round others the same way."""
+    return round(seconds * 1_000_000)
+
+
+def both(now: float) -> tuple[str, int]:
+    """A time as it stands in records, and as it stands in zsets."""
+    return repr(now), round(now * 1_000_000)
 
 
 def pack_draft(draft: Draft, client: bytes, now: float, ends: float) -> bytes:

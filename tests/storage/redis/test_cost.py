@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
 from queueing.core.clock import ManualClock
 from queueing.core.models import DeadLetterRule, QueueRef
-from queueing.storage.redis import driver
+from queueing.storage.redis import driver, scripts
 from tests.contract.subject import Subject
 from tests.faults.redis.proxy import Proxy
 from tests.support.engines.redis import Process, talk
 
 CLIENT = "3381af92-2b9e-11e3-b191-71861300734c"
 BODY = b'"' + b"x" * 98 + b'"'
+
+COMMANDS = re.compile(r"^-- Cost +([0-9]+) commands", re.MULTILINE)
 
 Ask = Callable[[Subject], Any]
 
@@ -89,6 +93,32 @@ def test_a_verb_runs_as_many_commands_on_a_deep_queue_as_on_a_shallow_one(
     assert many == few
 
 
+def test_the_verbs_of_a_cycle_run_as_many_commands_as_their_scripts_say(
+    server: Process, q: Subject
+) -> None:
+    q.post(b"first")
+    q.take(1)
+    found = {"post": commands_of(server, lambda: q.post(b"x"))}
+    claims: list[Any] = []
+    found["claim"] = commands_of(server, lambda: claims.append(q.take(10)))
+    (message,) = claims[0].messages
+    found["delete"] = commands_of(server, lambda: q.delete(message.id, claims[0].id))
+    found = {verb: number - 1 for verb, number in found.items()}  # EVALSHA
+    said = {verb: int(COMMANDS.findall(source(verb))[0]) for verb in found}
+    assert found == said
+
+
+def test_a_step_looks_for_what_is_due_only_when_something_is(server: Process, q: Subject) -> None:
+    q.post(b"late", delay=30)
+    q.post_number(30)
+    q.take(1)
+    before = commands_of(server, lambda: q.take(1))
+    q.clock.advance(31)
+    looking = commands_of(server, lambda: q.take(1))
+    after = commands_of(server, lambda: q.take(1))
+    assert before == after < looking
+
+
 def test_no_key_grows_but_with_what_is_in_the_queue(server: Process, q: Subject) -> None:
     """After everything is over, swept and deleted, what is left goes by itself."""
     prepare(q, 3)
@@ -131,6 +161,10 @@ def commands_of(server: Process, ask: Callable[[], Any]) -> int:
     before = _calls(server)
     ask()
     return _calls(server) - before
+
+
+def source(verb: str) -> str:
+    return files(scripts).joinpath(f"{verb}.lua").read_text()
 
 
 def _calls(server: Process) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from uuid import UUID
 
 import pytest
@@ -38,7 +37,7 @@ messages = st.builds(
 
 def sequence(message: Message) -> bytes:
     """What the script puts in front."""
-    return struct.pack(">d", message.sequence)
+    return b"%016d" % message.sequence
 
 
 @given(messages)

@@ -1,4 +1,8 @@
-"""The scripts: one per verb. A line `-- @include a b` stands for the files `_a.lua` and `_b.lua`."""
+"""The scripts: one per verb. A line `-- @include a b` stands for the files `_a.lua` and `_b.lua`.
+
+A line `-- @keys A B + C` stands for locals of these names: keys of the queue, then those that only
+this script has.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import re
 from importlib.resources import files
 from typing import Final, NamedTuple
 
+from queueing.storage.redis.keys import ALL_KEYS
+
 
 class Script(NamedTuple):
     """A script by name; Redis knows it by the SHA-1 of its source once it has seen it."""
@@ -14,12 +20,22 @@ class Script(NamedTuple):
     name: str
     source: bytes
     sha: bytes
+    keys: tuple[int, ...]
+    """Which keys of a queue it is handed, as places in `QueueKeys.all`."""
 
 
 def load(name: str) -> Script:
-    source = _INCLUDE.sub(_included, _read(name)).encode()
+    text = _read(name)
+    declared = _KEYS.search(text)
+    assert declared is not None, name
+    shared, _, own = declared[1].partition(" + ")
+    names = shared.split()
+    handed = [*names, *own.split()]
+    places = ", ".join(f"KEYS[{number}]" for number in range(1, len(handed) + 1))
+    text = _KEYS.sub(f"local {', '.join(handed)} = {places}", text)
+    source = _INCLUDE.sub(_included, text).encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
-    return Script(name, source, sha)
+    return Script(name, source, sha, tuple(ALL_KEYS.index(each.lower()) for each in names))
 
 
 def _included(line: re.Match[str]) -> str:
@@ -30,6 +46,7 @@ def _read(name: str) -> str:
     return files(__name__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
+_KEYS: Final = re.compile(r"^-- @keys (.+)$", re.MULTILINE)
 _INCLUDE: Final = re.compile(r"^-- @include (.+)$", re.MULTILINE)
 
 POST: Final = load("post")

@@ -1,4 +1,5 @@
--- The record of a claim: {fence, ttl, claimed_at, ends, ids...}; nil if it never was or was swept.
+-- The record of a claim: {fence, ttl, claimed at, end, ids...}; nil if it never was or was swept.
+-- Fence and claimed at are texts as they go out, the end is in seconds.
 local function record_of(claim)
   local record = call('HGET', CLAIMS, claim)
   return record and cmsgpack.unpack(record)
@@ -11,7 +12,7 @@ local function live(claim, now)
 end
 
 -- Those ids of the record that are still under the claim, with what is stored of them.
-local function under(claim, record, now)
+local function under(claim, record, now_us)
   local ids, messages, touched = {}, {}, {}
   local listed = {}
   for i = 5, #record do listed[i - 4] = record[i] end
@@ -20,22 +21,16 @@ local function under(claim, record, now)
   local marks = all('HMGET', TOUCHED, listed)
   local stored = all('HMGET', MESSAGES, listed)
   for i, id in ipairs(listed) do
-    if ends[i] and tonumber(ends[i]) > now and string.sub(marks[i], 17) == claim then
+    if ends[i] and tonumber(ends[i]) > now_us and string.sub(marks[i], 17) == claim then
       ids[#ids + 1], messages[#ids + 1], touched[#ids + 1] = id, stored[i], marks[i]
     end
   end
   return ids, messages, touched
 end
 
--- A message under a claim lives at least as long as it: its end of life and ttl from now on.
-local function outlive(ends, ttl, claim_ends, now, claim_ttl, grace)
-  if ends < claim_ends then return now + claim_ttl + grace, claim_ttl + grace end
-  return ends, ttl
-end
-
-local function shown_claim(claim, record, now)
+local function shown_claim(claim, record, now_us)
   local answer = {}
-  local ids, messages, touched = under(claim, record, now)
+  local ids, messages, touched = under(claim, record, now_us)
   for i, id in ipairs(ids) do show(answer, id, messages[i], touched[i], true) end
-  return {string.format('%.0f', record[1]), record[2], string.format('%.17g', record[3]), answer}
+  return {record[1], record[2], record[3], answer}
 end

@@ -1,11 +1,11 @@
 -- A claim and what is still under it.
 --
--- KEYS    those of _keys.lua
--- ARGV    now, claim
+-- KEYS    see @keys
+-- ARGV    now, now in us, claim
 -- Answer  {fence, ttl, claimed at, {id, message, touched, ...}}; 'missing'
 -- Cost    the number of messages that it took
+-- @keys MESSAGES TOUCHED HOLDS CLAIMS
 -- @include keys messages claims
-local now = tonumber(ARGV[1])
-local record = live(ARGV[2], now)
+local record = live(ARGV[3], tonumber(ARGV[1]))
 if not record then return 'missing' end
-return shown_claim(ARGV[2], record, now)
+return shown_claim(ARGV[3], record, tonumber(ARGV[2]))

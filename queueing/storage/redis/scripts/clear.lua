@@ -1,9 +1,10 @@
 -- Take burials off the pile of a queue.
 --
--- KEYS    those of _keys.lua
+-- KEYS    see @keys
 -- ARGV    ref of the queue, burials
 -- Answer  'done'
 -- Cost    the number of burials * log of the pile
+-- @keys PILE PILED PILES
 -- @include keys letters
 local burials = {}
 for i = 2, #ARGV do burials[i - 1] = ARGV[i] end

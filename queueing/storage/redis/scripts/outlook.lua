@@ -1,9 +1,10 @@
 -- How many messages are free, and when the next one that waits gets free. Changes nothing.
 --
--- KEYS    those of _keys.lua
--- ARGV    now
--- Answer  {free, time or ''}; those that are over and not swept yet count
+-- KEYS    see @keys
+-- ARGV    now in us
+-- Answer  {free, time in us or ''}; those that are over and not swept yet count
 -- Cost    log of the depth
+-- @keys FREE DELAYS HOLDS
 -- @include keys
 local now = ARGV[1]
 local free = call('ZCARD', FREE)

@@ -1,14 +1,16 @@
 -- Messages in order, after a sequence. Changes nothing.
 --
--- KEYS    those of _keys.lua
--- ARGV    now, after, limit, show claimed ones (1 or 0), show delayed ones, hide a client's, that client
+-- KEYS    see @keys
+-- ARGV    now, now in us, after, limit, show claimed ones (1 or 0), show delayed ones, hide a client's, that client
 -- Answer  {rest, {id, message, touched, ...}}: ask again after the sequence `rest` ('': that is all);
 --         'settle': much is over or due, settle first
 -- Cost    (limit and what is hidden, both at most DUE_PER_STEP and some MB in one step) * log of the depth
--- @include keys messages
-local now, after, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local claimed, delayed, hide, client = ARGV[4] == '1', ARGV[5] == '1', ARGV[6] == '1', ARGV[7]
-if unsettled(now) then return 'settle' end
+-- @keys MESSAGES TOUCHED FREE HELD HOLDS DELAYED DELAYS EXPIRY
+-- @include keys messages unsettled
+local now, now_us = tonumber(ARGV[1]), tonumber(ARGV[2])
+local after, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
+local claimed, delayed, hide, client = ARGV[5] == '1', ARGV[6] == '1', ARGV[7] == '1', ARGV[8]
+if unsettled(ARGV[2]) then return 'settle' end
 
 local MOST_BYTES = 4 * 1024 * 1024
 
@@ -19,7 +21,7 @@ local function add(shown, waiting, place)
     places[#places + 1] = place
     return
   end
-  local ids = call('ZRANGEBYSCORE', waiting, '-inf', now)
+  local ids = call('ZRANGEBYSCORE', waiting, '-inf', ARGV[2])
   if #ids == 0 then return end
   local sequences = all('ZMSCORE', place, ids)
   for i, id in ipairs(ids) do due[#due + 1] = {tonumber(sequences[i]), id} end
@@ -59,10 +61,10 @@ while shown < limit do
     local message = call('HGET', MESSAGES, id)
     after, looked, bytes = found[i][1], looked + 1, bytes + #message
     -- Length and form are two bytes before those of the checksum, the id comes after these.
-    local theirs = hide and string.sub(message, 29, 30) == string.sub(client, 1, 2)
-      and string.sub(message, 33, 30 + #client) == string.sub(client, 3)
+    local theirs = hide and string.sub(message, 37, 38) == string.sub(client, 1, 2)
+      and string.sub(message, 41, 38 + #client) == string.sub(client, 3)
     if not theirs and life(message, touched[i]) > now then
-      show(answer, id, message, touched[i], holds[i] and tonumber(holds[i]) > now)
+      show(answer, id, message, touched[i], holds[i] and tonumber(holds[i]) > now_us)
       shown = shown + 1
       if shown == limit then break end
     end

@@ -1,66 +1,83 @@
 -- Append messages to a queue, all or none; make the queue if it is missing.
 --
--- KEYS    those of _keys.lua; 17: set of tokens; 18: record of the idempotency key, if one is given
--- ARGV    now, now in us, token, version, ref of the queue, its name,
---         length of the digest (0: no key), record of the key, milliseconds to keep it,
---         how to announce it (command, channel, by whom),
---         then of each message: id, message, end of its life, end of its delay ('' if none)
+-- KEYS    see @keys; TOKENS: set of tokens; KNOWN: record of the idempotency key, if one is given
+-- ARGV    now in us, token, version, ref of the queue, its name, record of the key ('' if none is
+--         given), milliseconds to keep it, how to announce it (command, channel, what to say),
+--         the first end of a life, the first end of a delay ('' if none),
+--         then of each message: id, message, end of its life, end of its delay ('' if none), all in us
 -- Answer  {'done'}; {'stale', document, version}; {'reused'}; {'known', token and number of messages}
--- Cost    the number of messages * (log of the depth); sweeps twice as many expired ones on the way
+-- Cost    8 commands, the number of messages * (log of the depth); sweeps twice as many expired ones
+--         on the way when there are some
 --
 -- A first write that needs memory comes first, so that a full server refuses before anything is done.
--- @include keys messages queue announce
-local now, token, version, ref = tonumber(ARGV[1]), ARGV[3], ARGV[4], ARGV[5]
-local digest_length, record = tonumber(ARGV[7]), ARGV[8]
+-- @keys STATE MESSAGES TOUCHED FREE HELD HOLDS DELAYED DELAYS EXPIRY CLAIMS ENDS NAMES AGENDA + TOKENS KNOWN
+-- @include keys drop bounds sweep queue
+local now_text, token, version, ref, record = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
+local first_end, first_due, FIRST = ARGV[11], ARGV[12], 13
+local now_us = tonumber(now_text)
 
-if digest_length > 0 then
-  local known = call('GET', KEYS[18])
-  if known and struct.unpack('>d', known) > now then
+if record ~= '' then
+  local known = call('GET', KNOWN)
+  if known and struct.unpack('>d', known) > now_us / 1000000 then
     -- After the time: two bytes of length, the digest.
-    if string.sub(known, 9, 10 + digest_length) ~= string.sub(record, 9, 10 + digest_length) then
+    local digest_ends = 10 + struct.unpack('>H', record, 9)
+    if string.sub(known, 9, digest_ends) ~= string.sub(record, 9, digest_ends) then
       return {'reused'}
     end
-    return {'known', string.sub(known, 11 + digest_length)}
+    return {'known', string.sub(known, digest_ends + 1)}
   end
 end
 
-local state = call('HMGET', STATE, 'v', 'd', 's')
-if (state[1] or '') ~= version then
-  if call('SISMEMBER', KEYS[17], token) == 1 then return {'done'} end
-  return {'stale', state[2] or '{}', state[1] or ''}
+local there, document, last, waiting_until, sweep_at = unpack(call('HMGET', STATE, 'v', 'd', 's', 'w', 'x'))
+if (there or '') ~= version then
+  if call('SISMEMBER', TOKENS, token) == 1 then return {'done'} end
+  return {'stale', document or '{}', there or ''}
 end
-if call('SADD', KEYS[17], token) == 0 then return {'done'} end
-call('PEXPIRE', KEYS[17], RETRY_SECONDS * 1000)
-if digest_length > 0 then call('SET', KEYS[18], record, 'PX', ARGV[9]) end
-if not state[1] then open(ARGV[6], '{}', '') end
+if call('SADD', TOKENS, token) == 0 then return {'done'} end
+call('PEXPIRE', TOKENS, RETRY_MILLISECONDS)
+if record ~= '' then call('SET', KNOWN, record, 'PX', ARGV[7]) end
+if not there then open(ARGV[5], '{}', '') end
 
-local sequence = math.max(tonumber(state[3] or 0) + 1, tonumber(ARGV[2]))
+local sequence, place = now_us, now_text
+if last and tonumber(last) >= now_us then
+  sequence = tonumber(last) + 1
+  place = string.format('%.0f', sequence)
+end
 local stored, free, delayed, delays, expiry = {}, {}, {}, {}, {}
-local first_end
-for i = 13, #ARGV, 4 do
+for i = FIRST, #ARGV, 4 do
   local id, ends, due = ARGV[i], ARGV[i + 2], ARGV[i + 3]
+  if i > FIRST then
+    sequence = sequence + 1
+    place = string.format('%.0f', sequence)
+  end
   stored[#stored + 1] = id
-  stored[#stored + 1] = struct.pack('>d', sequence) .. ARGV[i + 1]
+  stored[#stored + 1] = (#place == 16 and place or string.format('%016.0f', sequence)) .. ARGV[i + 1]
   expiry[#expiry + 1] = ends
   expiry[#expiry + 1] = id
-  local place = free
+  local places = free
   if due ~= '' then
-    place = delayed
+    places = delayed
     delays[#delays + 1] = due
     delays[#delays + 1] = id
   end
-  place[#place + 1] = sequence
-  place[#place + 1] = id
-  if not first_end or tonumber(ends) < first_end then first_end = tonumber(ends) end
-  sequence = sequence + 1
+  places[#places + 1] = place
+  places[#places + 1] = id
 end
-call('HSET', STATE, 's', string.format('%.0f', sequence - 1))
+local changed = {'s', place}
+if first_due ~= '' and not (waiting_until and tonumber(waiting_until) <= tonumber(first_due)) then
+  changed[#changed + 1], changed[#changed + 2] = 'w', first_due
+end
+if not sweep_at or tonumber(sweep_at) > tonumber(first_end) then
+  changed[#changed + 1], changed[#changed + 2] = 'x', first_end
+  call('ZADD', AGENDA, 'LT', first_end, ref)
+end
+call('HSET', STATE, unpack(changed))
 each('HSET', MESSAGES, stored)
 each('ZADD', FREE, free)
 each('ZADD', DELAYED, delayed)
 each('ZADD', DELAYS, delays)
 each('ZADD', EXPIRY, expiry)
-call('ZADD', AGENDA, 'LT', first_end, ref)
-sweep(now, math.min(#stored, DUE_PER_STEP))
-announce(ARGV[10], ARGV[11], ARGV[12], #free / 2, #delayed / 2)
+if sweep_at and tonumber(sweep_at) <= now_us then tidy(now_text, math.min(#stored, DUE_PER_STEP)) end
+-- An account that may not publish does all else: whoever waits looks at times.
+redis.pcall(ARGV[8], ARGV[9], ARGV[10])
 return {'done'}

@@ -1,15 +1,16 @@
 -- Count the messages of a queue; find the oldest and the newest. Changes nothing.
 --
--- KEYS    those of _keys.lua
--- ARGV    now
+-- KEYS    see @keys
+-- ARGV    now in us
 -- Answer  {all, claimed, id and message of the oldest, of the newest}; {0, 0} when there is none;
 --         'settle': much is over, settle first
 -- Cost    log of the depth; DUE_PER_STEP at most while so many expired ones wait to be swept
--- @include keys messages
+-- @keys MESSAGES FREE HELD HOLDS DELAYED EXPIRY
+-- @include keys
 local now = tonumber(ARGV[1])
 local count = call('ZCOUNT', EXPIRY, '(' .. ARGV[1], '+inf')
 if count == 0 then return {0, 0} end
-local over = call('ZCOUNT', EXPIRY, '-inf', now)
+local over = call('ZCOUNT', EXPIRY, '-inf', ARGV[1])
 if over > DUE_PER_STEP then return 'settle' end
 -- A claim keeps its messages alive: none under a live one has expired.
 local claimed = call('ZCOUNT', HOLDS, '(' .. ARGV[1], '+inf')
@@ -37,5 +38,5 @@ end
 local oldest = extreme('ZRANGE', function(a, b) return a < b end)
 local newest = extreme('ZREVRANGE', function(a, b) return a > b end)
 local posted = {}
-for i, message in ipairs(call('HMGET', MESSAGES, oldest, newest)) do posted[i] = string.sub(message, 9, 16) end
+for i, message in ipairs(call('HMGET', MESSAGES, oldest, newest)) do posted[i] = string.sub(message, 17, 24) end
 return {count, claimed, oldest, posted[1], newest, posted[2]}

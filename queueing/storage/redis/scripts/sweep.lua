@@ -1,24 +1,18 @@
 -- Sweep what is over in a queue, and say when to look at it again.
 --
--- KEYS    those of _keys.lua; 17: BURIALS
--- ARGV    now, limit, ref of the queue
+-- KEYS    see @keys; BURIALS: see accept.lua
+-- ARGV    now, now in us, limit, ref of the queue
 -- Answer  how much was swept
 -- Cost    limit * log of the depth
--- @include keys messages letters
-local now, limit, ref = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local swept = sweep(now, math.min(limit, DUE_PER_STEP))
-
-local function first_of(set, number)
-  return call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, number)
-end
+-- @keys STATE MESSAGES TOUCHED FREE HELD HOLDS DELAYED DELAYS EXPIRY CLAIMS ENDS PILE PILED AGENDA PILES + BURIALS
+-- @include keys drop bounds sweep letters
+local now, now_text, limit, ref = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local swept = sweep_messages(now_text, math.min(limit, DUE_PER_STEP))
 local function left() return math.min(limit - swept, DUE_PER_STEP) end
 
-local claims = left() > 0 and first_of(ENDS, left()) or {}
-each('HDEL', CLAIMS, claims)
-each('ZREM', ENDS, claims)
-swept = swept + #claims
-local burials = left() > 0 and first_of(KEYS[17], left()) or {}
-each('ZREM', KEYS[17], burials)
+if left() > 0 then swept = swept + sweep_claims(now_text, left()) end
+local burials = left() > 0 and call('ZRANGEBYSCORE', BURIALS, '-inf', now_text, 'LIMIT', 0, left()) or {}
+each('ZREM', BURIALS, burials)
 swept = swept + #burials
 local pile, expired = letters(now)
 clear(expired, ref)
@@ -26,13 +20,11 @@ swept = swept + #expired
 
 -- The first end among those that are left; the pile's, which is short, by looking.
 local next_at
-local function consider(at)
-  if at and (not next_at or at < next_at) then next_at = at end
-end
-for _, set in ipairs({EXPIRY, ENDS, KEYS[17]}) do
-  consider(tonumber(call('ZRANGE', set, 0, 0, 'WITHSCORES')[2]))
-end
-for _, letter in ipairs(pile) do consider((struct.unpack('>d', letter[5]))) end
-if #expired > 0 then consider(now) end  -- there may be more behind them
+local function consider(at) next_at = earlier(next_at, at) end
+for _, set in ipairs({EXPIRY, ENDS, BURIALS}) do consider(first_of(set)) end
+for _, letter in ipairs(pile) do consider(us((struct.unpack('>d', letter[5])))) end
+if #expired > 0 then consider(now_text) end  -- there may be more behind them
 if next_at then call('ZADD', AGENDA, next_at, ref) else call('ZREM', AGENDA, ref) end
+-- Not of a queue that is gone: nothing would take that away again.
+if call('EXISTS', STATE) == 1 then remember('x', next_at) end
 return swept
