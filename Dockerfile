@@ -38,6 +38,6 @@ WORKDIR /var/lib/queueing
 VOLUME /var/lib/queueing
 EXPOSE 8888
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["queueing", "ping"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["queueing", "ping", "--ready"]
 ENTRYPOINT ["queueing"]
 CMD ["serve"]

@@ -36,6 +36,7 @@ from queueing.service.claims import Claims
 from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
+from queueing.service.readiness import Readiness
 from queueing.storage.contract import Storage
 
 TARGET = 40.0  # µs, with the access log off
@@ -93,6 +94,7 @@ def ours(**settings: Any) -> App:
         messages=Messages(storage, clock, chosen),
         claims=Claims(storage, clock, chosen),
         health=SelfTest(storage, clock),
+        readiness=Readiness(storage.ping, bool),
         storage=storage,
         clock=clock,
     )

@@ -69,6 +69,12 @@ class Settings(Limits):
         least=0.1,
         most=3600,
     )
+    drain_seconds: float = option(
+        0.0,
+        "How long to go on serving after SIGTERM, not ready any more, until balancers have noticed.",
+        least=0,
+        most=600,
+    )
     graceful_timeout_seconds: int = option(
         30,
         "How long requests in flight may take to finish when the server is told to stop.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from wsgiref.types import WSGIApplication
 
@@ -12,6 +13,7 @@ from queueing.service.claims import Claims
 from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
+from queueing.service.readiness import Readiness
 from queueing.service.settings import KnownSettings
 from queueing.service.sweeping import BackgroundSweeper, Sweeper
 from queueing.service.waiting import WaitingRoom
@@ -76,11 +78,13 @@ def build(
     clock: Clock | None = None,
     metrics: Place | None = None,
     tracer: Tracer | None = None,
+    is_leaving: Callable[[], bool] = bool,
 ) -> Node:
     """Wire a node. Once per process, after it was forked: an open store does not survive a fork.
 
     An open store and a clock may be handed in, to embed the service and to test it. Without a place
-    for `metrics` there are none, without a `tracer` no traces.
+    for `metrics` there are none, without a `tracer` no traces. While it `is_leaving` it is not
+    ready, and serves all the same.
 
     :raises SetupError: the store, the policy or a missing package does not let it be wired
     :raises StorageUnavailable: the store is away
@@ -104,7 +108,8 @@ def build(
         sweeper = BackgroundSweeper(
             Sweeper(storage, clock, announce=room.announce), settings.collect_seconds
         )
-    app = create_app(services_of(storage, clock, settings, room), settings, middleware)
+    services = services_of(storage, clock, settings, room, is_leaving)
+    app = create_app(services, settings, middleware)
     exporter = None
     if metrics is not None and recorder is not None:
         exporter = _exporter(metrics, recorder, settings, room, storage, clock)
@@ -112,15 +117,24 @@ def build(
 
 
 def services_of(
-    storage: Storage, clock: Clock, settings: Settings, room: WaitingRoom | None = None
+    storage: Storage,
+    clock: Clock,
+    settings: Settings,
+    room: WaitingRoom | None = None,
+    is_leaving: Callable[[], bool] = bool,
 ) -> Services:
     """What a client can ask for, over this store; waiting for it in this room, if there is one."""
     known = KnownSettings(storage, settings)
+
+    def leaves() -> bool:
+        return is_leaving() or (room is not None and room.is_stopped)
+
     return Services(
         queues=Queues(storage, clock, settings, room),
         messages=Messages(storage, clock, settings, known, room),
         claims=Claims(storage, clock, settings, known, room),
         health=SelfTest(storage, clock),
+        readiness=Readiness(storage.ping, leaves),
         storage=storage,
         clock=clock,
     )

@@ -21,6 +21,7 @@ from queueing.service.claims import Claims
 from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
+from queueing.service.readiness import Readiness
 from queueing.storage.contract import Storage
 
 
@@ -31,6 +32,7 @@ class Services(NamedTuple):
     messages: Messages
     claims: Claims
     health: SelfTest
+    readiness: Readiness
     storage: Storage
     clock: Clock
 

@@ -13,6 +13,7 @@ from queueing.api.policy import Check, Policy, roles
 from queueing.api.request import Request
 from queueing.api.resources import claims, messages, queues, service
 from queueing.config import Settings
+from queueing.service.readiness import LIVE, READY
 
 if TYPE_CHECKING:
     from queueing.api.app import Services
@@ -23,7 +24,7 @@ Responder = Callable[..., None]
 class Route(NamedTuple):
     path: str
     resource: object
-    actions: Mapping[str, str]  # by method; only the service documents have none
+    actions: Mapping[str, str]  # by method; what is for everybody has none
 
 
 def routes(on: Services, settings: Settings) -> list[Route]:
@@ -35,11 +36,14 @@ def routes(on: Services, settings: Settings) -> list[Route]:
     message = messages.MessageItem(on.messages, on.clock)
     claiming = claims.ClaimCollection(on.claims, on.clock, settings)
     claim = claims.ClaimItem(on.claims, on.clock)
+    live, ready = service.Live(), service.Ready(on.readiness)
     home, ping = service.Home(settings.admin_mode), service.Ping(on.storage)
     table = [
         Route("/", service.Versions(), {}),
         Route("/v2/", home, {}),
         Route("/v2/ping", ping, {"GET": "ping:get", "HEAD": "ping:get"}),
+        Route(LIVE, live, {}),
+        Route(READY, ready, {}),
         Route("/v2/queues", listing, {"GET": "queues:get_all"}),
         Route("/v2/queues/{queue}", queue, {
             "GET": "queues:get", "HEAD": "queues:get", "PUT": "queues:create",

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from queueing.config import Settings
 from queueing.core.errors import SetupError, StorageUnavailable
 from queueing.logs import GunicornLogger
 from queueing.metrics import place
-from queueing.wsgi import create_app
+from queueing.wsgi import create_app, leave
 
 log = logging.getLogger("queueing.server")
 
@@ -96,7 +97,13 @@ def default_workers(storage: str) -> int:
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
-    """Stops gracefully on SIGTERM, Ctrl-C and a closed terminal; a second Ctrl-C ends requests in flight."""
+    """Stops gracefully on SIGTERM, Ctrl-C and a closed terminal; a second Ctrl-C ends requests in flight.
+
+    At SIGTERM it goes on for a while before it stops, if it is to drain; another signal to stop ends that.
+    """
+
+    drain_seconds = 0.0
+    stops_at: float | None = None  # monotonic
 
     LISTENERS: list[Any]
     others: Sequence[Any] = ()
@@ -109,11 +116,29 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
+    def handle_term(self) -> None:
+        leave()
+        if self.stops_at is None and self.drain_seconds > 0:
+            log.info("not ready any more, stops in %g s", self.drain_seconds)
+            self.stops_at = time.monotonic() + self.drain_seconds
+            return
+        super().handle_term()
+
     def handle_hup(self) -> None:
-        self.handle_term()
+        self.handle_int()
 
     def handle_int(self) -> None:
-        self.handle_term()
+        leave()
+        super().handle_term()
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        if self.stops_at is not None:
+            left = self.stops_at - time.monotonic()
+            if left <= 0:
+                super().handle_term()
+            timeout = min(timeout, left)
+        signals: list[int] = super().wait_for_signals(timeout)
+        return signals
 
     def handle_usr2(self) -> None:
         log.warning("SIGUSR2 is not served: start a new server and stop this one")
@@ -173,7 +198,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
             sys.exit(Arbiter.APP_LOAD_ERROR)
 
     def run(self) -> None:
-        Master(self).run()
+        master = Master(self)
+        master.drain_seconds = self._settings.drain_seconds
+        master.run()
 
 
 def _prepare(master: Master, worker: Any) -> None:

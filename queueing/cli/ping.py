@@ -8,15 +8,24 @@ from urllib.parse import urlsplit
 import click
 
 from queueing.config import address, load
+from queueing.service.readiness import LIVE, READY
 
+PING = "/v2/ping"
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asks only
 
 
 @click.command(short_help="Ask a node whether it can serve.")
 @click.argument("url", required=False)
+@click.option(
+    "--ready",
+    "path",
+    flag_value=READY,
+    help="Whether it wants requests: not if it is about to stop.",
+)
+@click.option("--live", "path", flag_value=LIVE, help="Whether it answers, wherever its store is.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=4.0, metavar="S",
               help="Wait S seconds at most; 4.")  # fmt: skip
-def ping(url: str | None, timeout: float) -> None:
+def ping(url: str | None, path: str | None, timeout: float) -> None:
     """Ask the node at URL, by default the one that the settings make listen here.
 
     Exit code 0: it answers and its store too. 1: not.
@@ -30,7 +39,7 @@ def ping(url: str | None, timeout: float) -> None:
     connection = kind(host, port, timeout=timeout)
     where = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        connection.request("GET", "/v2/ping", headers={"Connection": "close"})
+        connection.request("GET", path or PING, headers={"Connection": "close"})
         response = connection.getresponse()
         body = response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

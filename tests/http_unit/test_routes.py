@@ -14,9 +14,10 @@ from queueing.service.claims import Claims
 from queueing.service.health import SelfTest
 from queueing.service.messages import Messages
 from queueing.service.queues import Queues
+from queueing.service.readiness import Readiness
 from tests.model import ModelStorage
 
-UNPROTECTED = {"/", "/v2/"}
+UNPROTECTED = {"/", "/v2/", "/v2/health/live", "/v2/health/ready"}
 
 
 def table(admin_mode: bool = True) -> dict[str, tuple[set[str], dict[str, str]]]:
@@ -27,6 +28,7 @@ def table(admin_mode: bool = True) -> dict[str, tuple[set[str], dict[str, str]]]
         messages=Messages(storage, clock, settings),
         claims=Claims(storage, clock, settings),
         health=SelfTest(storage, clock),
+        readiness=Readiness(storage.ping, bool),
         storage=storage,
         clock=clock,
     )

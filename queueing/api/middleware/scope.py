@@ -16,8 +16,10 @@ from queueing.config import Settings
 from queueing.core import rules
 from queueing.core.errors import InvalidRequest
 from queueing.core.models import QueueRef
+from queueing.service.readiness import LIVE, READY
 
 DEFAULT_PROJECT = "default"
+FOR_ANYBODY = {"/", LIVE, READY}  # probes send no headers of ours
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
@@ -47,7 +49,7 @@ class Scope:
         accept = env.get("HTTP_ACCEPT")
         if accept and not accepts_json(accept):
             raise falcon.HTTPNotAcceptable(description=f"Accept must admit {JSON}.")
-        if req.path == "/":
+        if req.path in FOR_ANYBODY:
             return
         client_id = env.get("HTTP_CLIENT_ID")
         if client_id is not None:

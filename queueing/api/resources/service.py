@@ -1,4 +1,4 @@
-"""Service documents: versions, home, ping, health."""
+"""Service documents: versions, home, ping, health, and what probes ask."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import falcon
 from queueing.api.documents import encode
 from queueing.api.request import Request
 from queueing.service.health import SelfTest
+from queueing.service.readiness import Readiness
 from queueing.storage.contract import Storage
 
 VERSIONS = {
@@ -90,6 +91,31 @@ class Ping:
     def on_head(self, _req: Request, resp: falcon.Response) -> None:
         """204 if this process answers."""
         resp.status = falcon.HTTP_204
+
+
+class Live:
+    def on_get(self, _req: Request, resp: falcon.Response) -> None:
+        """204: this process answers. Asks for no header, and asks nobody."""
+        resp.status = falcon.HTTP_204
+
+    on_head = on_get
+
+
+class Ready:
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    def on_get(self, _req: Request, resp: falcon.Response) -> None:
+        """204 if this node wants requests, else 503 and why not. Asks for no header."""
+        resp.set_header("Cache-Control", "no-store")
+        obstacle = self._readiness.obstacle()
+        if obstacle is None:
+            resp.status = falcon.HTTP_204
+        else:
+            resp.status = falcon.HTTP_503
+            resp.data = encode({"title": "Not ready", "description": obstacle})
+
+    on_head = on_get
 
 
 class Health:
