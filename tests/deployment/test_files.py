@@ -14,6 +14,7 @@ import yaml
 from queueing.api.middleware import request_id
 from queueing.cli.main import main
 from queueing.config import Settings
+from queueing.service.readiness import READY
 from tests.docs.pages import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -59,6 +60,18 @@ def test_every_setting_is_one(file: Any) -> None:
 def test_only_the_balancer_can_be_reached_from_outside(services: dict[str, Any]) -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["balancer"]
     assert not [name for name, service in services.items() if "network_mode" in service]
+
+
+def test_the_balancer_notices_that_a_node_leaves_before_it_refuses(
+    services: dict[str, Any],
+) -> None:
+    text = HAPROXY.read_text()
+    assert f"option httpchk GET {READY}\n" in text
+    found = re.search(r" inter (\d+)ms fastinter (\d+)ms fall 2 ", text)
+    assert found
+    drain = services["node"]["environment"]["QUEUEING_DRAIN_SECONDS"]
+    assert drain == "${QUEUEING_DRAIN_SECONDS:-2}"
+    assert sum(map(int, found.groups())) < 2000
 
 
 def test_everything_is_started_again_and_bounded(services: dict[str, Any]) -> None:
