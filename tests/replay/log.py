@@ -8,6 +8,7 @@ and whatever was left out of it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
@@ -42,6 +43,29 @@ def random_log(seed: int, length: int) -> list[Step]:
         _sent_by_somebody(random, maker(random))
         for maker in random.choices(makers, weights, k=length)
     ]
+
+
+LONGER = [
+    (re.compile(r'(, "ttl": )(?:60|90|300)\b'), "3600"),  # messages, which no claim may outlive:
+    (re.compile(r'(^\{"ttl": )(?:60|90|300)\b'), "1000"),  # it would make them live longer
+    (re.compile(r'("delay": )(?:1|30|90)\b'), "900"),
+    (re.compile(r'("_default_message_delay": )30\b'), "900"),
+    (re.compile(r'("_default_message_ttl": )120\b'), "3600"),
+    (re.compile(r'(/_default_message_ttl", "value": )60\b'), "3600"),
+    (re.compile(r'("_dead_letter_queue_messages_ttl": )90\b'), "3600"),
+]
+
+
+def timeless(log: list[Step]) -> list[Step]:
+    """The log for nodes whose clocks go by themselves: no time passes between the requests, what ends
+    ends later than the log does, and so what is delayed comes."""
+    return [step._replace(seconds=0, body=_later(step.body)) for step in log]
+
+
+def _later(body: str | None) -> str | None:
+    for what, seconds in LONGER:
+        body = body and what.sub(rf"\g<1>{seconds}", body)
+    return body
 
 
 def _sent_by_somebody(random: Random, step: Step) -> Step:
