@@ -6,7 +6,7 @@ JOBS ?= 4
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-sqlite test-long test-containers torture check format engines lock clean
+.PHONY: help serve test test-sqlite test-long test-containers test-deployment torture check format engines lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,10 @@ test-sqlite: $(VENV)/.installed-dev ## run what needs no engine, in a few minute
 
 test-long: $(VENV)/.installed-dev engines ## the same with ten times the examples, and 10^5 requests in each fault run
 	QUEUEING_TEST_EXAMPLES=$${QUEUEING_TEST_EXAMPLES:-2000} $(PYTEST) --timeout 3600 $(TESTS)
+
+test-deployment: $(VENV)/.installed-dev ## containers of stand-in images, where docker runs; and torture in its short form
+	VENV=$(VENV) QUEUEING_STAND_INS=1 .ci/containers --or-not
+	$(MAKE) torture SHORT=1
 
 test-containers: $(VENV)/.installed-dev ## build the image, run the compose file, restart and kill what is in it
 	VENV=$(VENV) .ci/containers

@@ -111,6 +111,7 @@ def main(
     if seconds is not None:
         form = form._replace(fault_seconds=seconds)
     signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
     console = Console(stderr=True)
     outcomes: list[Outcome] = []
     chosen = _chosen(names, store) * times
