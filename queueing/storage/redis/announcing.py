@@ -28,7 +28,8 @@ from queueing.core.models import QueueRef
 from queueing.storage.contract import UNKNOWN
 from queueing.storage.redis.errors import FAILURES, ResponseError
 from queueing.storage.redis.keys import Namespace, QueueKeys
-from queueing.storage.redis.servers import Server, Servers
+from queueing.storage.redis.server import Server
+from queueing.storage.redis.servers import Servers
 
 logger = logging.getLogger(__name__)
 

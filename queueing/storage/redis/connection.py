@@ -14,7 +14,7 @@ from queueing.storage.redis.errors import FAILURES, Verdict, verdict
 from queueing.storage.redis.keys import Namespace, QueueKeys
 from queueing.storage.redis.requests import LOOK_SECONDS, Command, Policy, Request, exchange
 from queueing.storage.redis.scripts import ALL, Script
-from queueing.storage.redis.servers import Server
+from queueing.storage.redis.server import Server
 
 
 class NotAnswered:

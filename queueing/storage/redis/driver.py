@@ -69,11 +69,9 @@ class RedisStorage(Storage, Announces):
         return facts_of(*self._connection.ask_servers(QUESTIONS))
 
     def connections(self) -> Connections | None:
-        counted = [server.pool.get_connection_count() for server in self._connection.every_server()]
-        return Connections(
-            in_use=sum(in_use for _, (in_use, _) in counted),
-            idle=sum(idle for (idle, _), _ in counted),
-        )
+        counts = [server.counts() for server in self._connection.every_server()]
+        in_use, idle = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
+        return Connections(in_use=in_use, idle=idle)
 
     def collect(self, *, now: float, limit: int) -> int:
         swept = 0

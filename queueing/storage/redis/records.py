@@ -63,6 +63,7 @@ def pack_client(client_id: str) -> bytes:
     return _CLIENT.pack(len(encoded)) + encoded
 
 
+@lru_cache(maxsize=4096)
 def _hyphenated(uuid: bytes) -> str:
     digits = uuid.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

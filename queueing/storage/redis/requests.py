@@ -8,7 +8,7 @@ So a request whose answer got lost is sent again until it is answered or its tim
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from redis.exceptions import AskError, MaxConnectionsError, MovedError
@@ -17,7 +17,14 @@ from queueing.core.errors import StorageUnavailable
 from queueing.storage.redis.errors import FAILURES, ResponseError, Verdict, code, verdict
 from queueing.storage.redis.outages import Refusals
 from queueing.storage.redis.scripts import Script
-from queueing.storage.redis.servers import Server, Servers
+from queueing.storage.redis.server import Server
+from queueing.storage.redis.servers import Servers
+
+pack_command: Callable[[Any], bytes] | None = None
+try:
+    from hiredis import pack_command
+except ImportError:
+    pass  # redis-py does it too, and takes several times as long
 
 Command = tuple[Any, ...]
 
@@ -218,18 +225,25 @@ def exchange(server: Server, commands: Sequence[Command], seconds: float) -> lis
 
     :raises RedisError: no connection, or no answer in time
     """
+    generation = server.generation
     connection = server.connection()
     try:
-        connection.send_packed_command(connection.pack_commands(commands))
+        connection.send_packed_command(_packed(connection, commands))
         answers: list[Any] = []
         for _ in commands:
             try:
                 answers.append(connection.read_response(timeout=seconds))
             except ResponseError as error:
                 answers.append(error)
-        return answers
     except BaseException:
-        connection.disconnect()  # an answer that comes late must not be taken for the next one's
+        server.discard(connection)
         raise
-    finally:
-        server.pool.release(connection)
+    server.keep(connection, generation)
+    return answers
+
+
+def _packed(connection: Any, commands: Sequence[Command]) -> list[bytes]:
+    if pack_command is None:
+        packed: list[bytes] = connection.pack_commands(commands)
+        return packed
+    return [b"".join(map(pack_command, commands))]

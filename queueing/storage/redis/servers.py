@@ -25,27 +25,12 @@ from redis.sentinel import Sentinel
 from queueing.storage.redis.keys import CLUSTER_PARTITIONS, Namespace
 from queueing.storage.redis.outages import Outage
 from queueing.storage.redis.reconnects import Reconnects
+from queueing.storage.redis.server import Server
 from queueing.storage.redis.uri import Address
 
 # A command that timed out may have been done: only `connection.py`, which knows the request's token,
 # sends one again. redis-py by itself would, ten times.
 NO_RETRY: Final = Retry(NoBackoff(), 0)
-
-
-class Server(NamedTuple):
-    """A place to send commands to."""
-
-    name: str
-    pool: redis.ConnectionPool
-    outage: Outage
-    reconnects: Reconnects
-    one_address: bool = False  # of several, at one of which it is; see Reconnects.watch
-
-    def connection(self) -> Any:
-        """One of the pool, connected; to be released there."""
-        connection = self.pool.get_connection()
-        self.reconnects.watch(connection, one_address=self.one_address)
-        return connection
 
 
 class Servers(ABC):
@@ -147,12 +132,15 @@ class SentinelServers(Servers):
         self.unknown = Outage(name, timing.total)
         self.reconnects = Reconnects()
         self._server = Server(name, pool, self.unknown, self.reconnects, one_address=True)
+        # The pool knows which connections lead to another server than the master of now.
+        self.reconnects.tell(self._server.forget)
 
     def holding(self, partition: int) -> Server:
         return self._server
 
     def lost(self, patience: float) -> str:
         # Those in use close themselves; the idle ones may lead to a master that is none any more.
+        self._server.forget()
         self._server.pool.disconnect(inuse_connections=False)
         return ""
 
@@ -179,7 +167,8 @@ class ClusterServers(Servers):
         self._cluster: RedisCluster | None = None
         self.unknown = Outage(f"Redis Cluster at {address}", timing.total)
         self.reconnects = Reconnects()
-        self._outages: dict[str, Outage] = {}
+        self._known: dict[str, Server] = {}  # by the name of the node
+        self._knowing = threading.Lock()
         self._first = ""  # who held the first partition when we looked last: it tells the time
         self._start_reading()
 
@@ -231,12 +220,19 @@ class ClusterServers(Servers):
         if node.redis_connection is None:
             assert self._cluster is not None
             self._cluster.get_redis_connection(node)
-        name = f"Redis node {node.name}"
-        outage = self._outages.get(name)
-        if outage is None:
-            outage = self._outages.setdefault(name, Outage(name, self._timing.total))
         assert node.redis_connection is not None
-        return Server(name, node.redis_connection.connection_pool, outage, self.reconnects)
+        pool = node.redis_connection.connection_pool
+        server = self._known.get(node.name)
+        if server is not None and server.pool is pool:
+            return server
+        with self._knowing:
+            server = self._known.get(node.name)
+            if server is None or server.pool is not pool:
+                name = f"Redis node {node.name}"
+                outage = server.outage if server else Outage(name, self._timing.total)
+                server = Server(name, pool, outage, self.reconnects)
+                self._known[node.name] = server
+            return server
 
     def _look_who_tells_the_time(self) -> None:
         server = self.holding(0)
