@@ -1,81 +1,105 @@
-"""What metrics cost a request: `python -m benchmarks.metrics`.
+"""What metrics cost a POST of one message: its passage through the app and its one call of the store.
 
-CPU time of the same calls in one process, with the recorder and without, in turn; medians. A post is one pass
-through the middleware and one call of the store; the store here answers at once, so that only the rest counts.
+Both apps run in this process, as in overhead.py, and differ in the recorder alone. Figures are CPU time, medians over
+short turns that alternate.
+
+    python benchmarks/metrics.py
+    python benchmarks/metrics.py --quick --json metrics.json
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import platform
 import socket
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from time import process_time
-from typing import Any
-from wsgiref.util import setup_testing_defaults
+from types import SimpleNamespace
+from typing import cast
 
-import falcon
+from overhead import App, NoMessages, NoStorage, turn
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from queueing.api.request import Request
-from queueing.core.models import Posted, QueueRef
+from queueing.api.app import create_app
+from queueing.config import Settings
+from queueing.core.clock import StoreClock
 from queueing.metrics.place import Place
 from queueing.metrics.recorder import Recorder
+from queueing.storage.contract import Storage
+from queueing.wiring import services_of
 
-CALLS = 20_000
-ROUNDS = 15
-QUEUE = QueueRef("default", "orders")
-POSTED = Posted(("0" * 36,))
-
-
-class Nothing:
-    def on_get(self, _req: Request, resp: falcon.Response) -> None:
-        resp.status = falcon.HTTP_204
+TARGET = 10.0  # µs
 
 
-def app(*middleware: Any) -> Callable[[], object]:
-    made = falcon.App(request_type=Request, middleware=list(middleware))
-    made.add_route("/v2/nothing", Nothing())
-    environ: dict[str, Any] = {"PATH_INFO": "/v2/nothing"}
-    setup_testing_defaults(environ)
-    return lambda: made(dict(environ), lambda *_: None)
+def app(recorder: Recorder | None = None) -> App:
+    settings = Settings(access_log=False)
+    storage = NoStorage()
+    if recorder is not None:
+        counted = recorder.around("messages.post", NoMessages().post)
+        storage.messages = cast(NoMessages, SimpleNamespace(post=counted))
+    store = cast(Storage, storage)
+    services = services_of(store, StoreClock(storage.time), settings)
+    return cast(App, create_app(services, settings, [recorder] if recorder else []))
 
 
-def post(_queue: QueueRef, _drafts: object, **_: object) -> Posted:
-    return POSTED
-
-
-def cost(without: Callable[[], object], with_it: Callable[[], object]) -> float:
-    """How much more the second takes, in microseconds of CPU time per call."""
-    differences = []
-    for _ in range(ROUNDS):
-        taken = []
-        for call in (without, with_it):
-            started = process_time()
-            for _ in range(CALLS):
-                call()
-            taken.append(process_time() - started)
-        differences.append((taken[1] - taken[0]) / CALLS * 1e6)
-    return median(differences)
-
-
-def main() -> None:
+def measure(turns: int, requests: int, console: Console) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as directory, socket.socket() as nobody:
         recorder = Recorder(Place(Path(directory), nobody), most_queues=100)
-        counted = recorder.around("messages.post", post)
-        measured = {
-            "request_microseconds": cost(app(), app(recorder)),
-            "store_call_microseconds": cost(
-                lambda: post(QUEUE, None, now=0.0), lambda: counted(QUEUE, None, now=0.0)
-            ),
-        }
+        apps = {"without": app(), "with metrics": app(recorder)}
+        for each in apps.values():
+            turn(each, requests)  # caches, compiled routes
+        figures: dict[str, list[float]] = {name: [] for name in apps}
+        for _ in track(range(turns), "Turns", console=console, transient=True):
+            for name, each in apps.items():
+                figures[name].append(turn(each, requests))
         recorder.close()
-    measured["post_microseconds"] = sum(measured.values())
-    json.dump({name: round(value, 2) for name, value in measured.items()}, sys.stdout, indent=2)
-    print()
+    return figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--turns", type=int, default=1000, help="turns of each app (%(default)s)")
+    parser.add_argument("--requests", type=int, default=50, help="requests per turn (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="100 turns: about a second")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for stdout")
+    options = parser.parse_args()
+    turns = 100 if options.quick else options.turns
+    console = Console(stderr=options.json == "-")
+    figures = measure(turns, options.requests, console)
+    pairs = zip(*figures.values(), strict=True)
+    cost = statistics.median([more - less for less, more in pairs])
+    table = Table(title="POST of one message, store aside: µs of CPU per request")
+    for column in ("app", "median", "least"):
+        table.add_column(column, justify="left" if column == "app" else "right")
+    for name, values in figures.items():
+        table.add_row(name, f"{statistics.median(values):.1f}", f"{min(values):.1f}")
+    console.print(table)
+    verdict = "met" if cost <= TARGET else "missed"
+    console.print(f"Metrics cost {cost:.1f} µs. Target: at most {TARGET:.0f} µs: {verdict}.")
+    if options.json:
+        document = {
+            "benchmark": "metrics",
+            "turns": turns,
+            "requests_per_turn": options.requests,
+            "python": platform.python_version(),
+            "target_us": TARGET,
+            "cost_us": round(cost, 2),
+            "medians_us": {name: round(statistics.median(v), 2) for name, v in figures.items()},
+        }
+        text = json.dumps(document, indent=2) + "\n"
+        if options.json == "-":
+            sys.stdout.write(text)
+        else:
+            Path(options.json).write_text(text, encoding="utf-8")
+    return 0 if cost <= TARGET else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -30,15 +30,15 @@ class Cell(NamedTuple):
 class Timer(NamedTuple):
     """A histogram with certain labels: a number per bucket, the last for what is above all, and the sum."""
 
+    numbers: memoryview[float]
     bounds: tuple[float, ...]
-    buckets: tuple[Cell, ...]
-    sum: Cell
+    buckets: tuple[int, ...]
+    sum: int
 
     def add(self, seconds: float) -> None:
-        numbers, at = self.buckets[bisect_left(self.bounds, seconds)]
-        numbers[at] += 1.0
-        numbers, at = self.sum
-        numbers[at] += seconds
+        numbers, bounds, buckets, total = self
+        numbers[buckets[bisect_left(bounds, seconds)]] += 1.0
+        numbers[total] += seconds
 
 
 class Cells:
@@ -57,11 +57,10 @@ class Cells:
         names = (*family.labels, "le")
         bucket = f"{family.name}_bucket"
         bounds = [floatToGoString(bound) for bound in (*family.buckets, float("inf"))]
-        return Timer(
-            family.buckets,
-            tuple(self._cell(family, bucket, names, (*values, bound)) for bound in bounds),
-            self._cell(family, f"{family.name}_sum", family.labels, values),
-        )
+        buckets = [self._cell(family, bucket, names, (*values, bound)).at for bound in bounds]
+        # The last view of the file has all places in it.
+        numbers, total = self._cell(family, f"{family.name}_sum", family.labels, values)
+        return Timer(numbers, family.buckets, tuple(buckets), total)
 
     def close(self) -> None:
         """Let go of the files; what was added stays in them."""

@@ -82,8 +82,8 @@ class Recorder:
     ) -> None:
         # Falcon refuses some methods before `process_request`.
         passed = perf_counter() - req.started if req.started else 0.0
-        query = req.env.get("QUERY_STRING", "")
-        waits = "wait=" in query and (query.startswith("wait=") or "&wait=" in query)
+        query: str = req.env.get("QUERY_STRING", "")
+        waits = query != "" and (query.startswith("wait=") or "&wait=" in query)
         key = (req.uri_template, req.method, resp.status, waits)
         numbers, at, timer = self._requests.get(key) or self._learn(*key)
         with self._lock:
