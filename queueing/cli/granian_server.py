@@ -72,6 +72,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no type hints
             self._pass(1.0)
         if not self._stopped:
             os._exit(0)
+        self._loop.close()
 
     def _serve(self, listener: socket.socket, bridge: Bridge) -> Any:
         """Start granian; setting the signal stops it, `_stopped` says that all is answered."""
@@ -108,8 +109,9 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no type hints
             *tls,
             (None, None),
         )
-        loop = asyncio.new_event_loop()
-        worker.serve_mtr(futures._new_cbscheduler(loop, bridge, impl_asyncio=True), loop, stop)
+        self._loop = asyncio.new_event_loop()
+        scheduler = futures._new_cbscheduler(self._loop, bridge, impl_asyncio=True)
+        worker.serve_mtr(scheduler, self._loop, stop)
         return stop
 
     def _close(self, listener: socket.socket) -> None:
