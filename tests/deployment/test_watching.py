@@ -12,11 +12,13 @@ import yaml
 
 from queueing.metrics.families import FAMILIES, Family
 from tests.docs.pages import ROOT
+from tests.docs.test_completeness import existing_routes
 
 ALERTS = ROOT / "etc" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "etc" / "grafana" / "queueing.json"
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
 
+CLIENTS = "/v2/queues.*"
 OF_EVERY_TARGET = {"job", "instance"}
 BY_NAME = {family.name: family for family in FAMILIES}
 BY_NAME |= {f"{f.name}_bucket": f for f in FAMILIES if f.kind == "histogram"}
@@ -112,6 +114,14 @@ def test_values_of_labels_are_those_that_are_counted() -> None:
         if label == "waits"
     }
     assert waits == {"no"}
+
+
+def test_routes_that_are_chosen_are_all_of_those_that_clients_use() -> None:
+    values = {v for query, _ in queries() for label, v in _LABEL.findall(query) if label == "route"}
+    assert values == {CLIENTS}
+    chosen = {path for _, path in existing_routes() if re.fullmatch(CLIENTS, path)}
+    probes = {"/v2/ping", "/v2/health/live", "/v2/health/ready", "/v2/health", "/", "/v2/"}
+    assert chosen == {path for _, path in existing_routes()} - probes
 
 
 def test_there_are_five_alerts_and_the_page_says_what_to_do_at_each() -> None:
