@@ -29,7 +29,8 @@ from queueing.core.errors import StorageUnavailable
 from queueing.storage.mongodb.announcing import Announcements
 from queueing.storage.mongodb.connection import BY_ID, DUPLICATE_KEY, Connection, passes
 from queueing.storage.mongodb.keys import Document, QueueKey
-from queueing.storage.mongodb.ledger import PAUSE_SECONDS, Ledgers, Reservation, closing
+from queueing.storage.mongodb.ledger import Ledgers, Reservation
+from queueing.storage.mongodb.reserving import PAUSE_SECONDS, Reservations, closing
 
 ATTEMPTS: Final = 20
 
@@ -47,10 +48,15 @@ def attempts(token: str) -> Iterator[str]:
 
 class Appending:
     def __init__(
-        self, connection: Connection, ledgers: Ledgers, announcements: Announcements
+        self,
+        connection: Connection,
+        ledgers: Ledgers,
+        reservations: Reservations,
+        announcements: Announcements,
     ) -> None:
         self._connection = connection
         self._ledgers = ledgers
+        self._reservations = reservations
         self._announcements = announcements
 
     def write(
@@ -106,7 +112,7 @@ class Appending:
     ) -> bool:
         """What became of a command that was not answered: done, or now taken back."""
         while True:
-            voided = self._ledgers.void(key, taken, now)
+            voided = self._reservations.void(key, taken, now)
             ledger = self._ledgers.read(key)
             if any(reservation.name == taken.name for reservation in ledger.open):
                 time.sleep(PAUSE_SECONDS)  # the closing is done, but no majority has it yet
@@ -123,7 +129,7 @@ class Appending:
 
         Also where it was closed: a server that goes on after an error within a command closes.
         """
-        self._ledgers.void(key, taken, now)
+        self._reservations.void(key, taken, now)
         ids = [document["_id"] for document in documents]
         match = key.some(ids, seq={"$gte": taken.first, "$lte": taken.last})
         self._connection.delete(match)

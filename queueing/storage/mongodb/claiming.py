@@ -23,7 +23,8 @@ from queueing.storage.mongodb.crowds import Wish
 from queueing.storage.mongodb.free import FreeMessages
 from queueing.storage.mongodb.indexes import HOLDER
 from queueing.storage.mongodb.keys import CLAIMED, DEAD, FREE, Document, QueueKey
-from queueing.storage.mongodb.ledger import Ledger, Ledgers, leaving
+from queueing.storage.mongodb.ledger import Ledger, Ledgers
+from queueing.storage.mongodb.line import Line, leaving
 from queueing.storage.mongodb.records import SHOWN, claim_document, message_of, sweep_at
 
 SAME_TIME_SECONDS: Final = 1.0
@@ -181,12 +182,14 @@ class Step:
         self,
         connection: Connection,
         ledgers: Ledgers,
+        line: Line,
         free: FreeMessages,
         makings: Sequence[Making],
         now: float,
     ) -> None:
         self._connection = connection
         self._ledgers = ledgers
+        self._line = line
         self._free = free
         self._makings = makings
         self._now = now
@@ -214,7 +217,7 @@ class Step:
             return
         self._go_round(free, version)
         if self._is_in_line:
-            self._ledgers.step_out(self._key, self._name)
+            self._line.step_out(self._key, self._name)
         for making in self._makings:
             if making.fence and not making.taken:
                 match = self._key.one(self._key.claim(making.token), fence=making.fence)
@@ -259,7 +262,7 @@ class Step:
 
     def _line_up(self) -> None:
         self._is_in_line = True
-        self._ledgers.line_up(self._key, self._name)
+        self._line.line_up(self._key, self._name)
 
     def _wanted(self) -> int:
         """How much the next look is to show."""

@@ -22,6 +22,7 @@ from queueing.storage.mongodb.indexes import HOLDER
 from queueing.storage.mongodb.keys import CLAIMED, FREE, Document, QueueKey, is_id
 from queueing.storage.mongodb.ledger import NEWS, NO_DOCUMENT, Ledger, Ledgers
 from queueing.storage.mongodb.letters import Letters
+from queueing.storage.mongodb.line import Line
 from queueing.storage.mongodb.records import SHOWN, claim_of, exists, message_of, sweep_at
 
 
@@ -33,6 +34,7 @@ class MongoClaims(ClaimStore):
         free: FreeMessages,
         letters: Letters,
         announcements: Announcements,
+        line: Line,
         crowds: Crowds,
     ) -> None:
         self._connection = connection
@@ -40,6 +42,7 @@ class MongoClaims(ClaimStore):
         self._free = free
         self._letters = letters
         self._announcements = announcements
+        self._line = line
         self._crowds = crowds
 
     def claim(
@@ -67,7 +70,7 @@ class MongoClaims(ClaimStore):
             if new:
                 self._claim(new)
             return
-        step = Step(self._connection, self._ledgers, self._free, makings, now)
+        step = Step(self._connection, self._ledgers, self._line, self._free, makings, now)
         step.run(look.free)
         has_pile = look.has_pile or step.buried
         letters = tuple(self._letters.pile(key, now)) if has_pile else ()

@@ -57,9 +57,11 @@ from queueing.storage.mongodb.indexes import PILES
 from queueing.storage.mongodb.keys import DEAD
 from queueing.storage.mongodb.ledger import Ledgers
 from queueing.storage.mongodb.letters import Letters
+from queueing.storage.mongodb.line import Line
 from queueing.storage.mongodb.messages import MongoMessages
 from queueing.storage.mongodb.posting import Posting
 from queueing.storage.mongodb.queues import MongoQueues
+from queueing.storage.mongodb.reserving import Reservations
 from queueing.storage.mongodb.sweeping import Sweeping
 
 logger = logging.getLogger(__name__)
@@ -104,15 +106,19 @@ class MongoStorage(Storage, Announces):
         ledgers = Ledgers(connection)
         free = FreeMessages(connection)
         self._sweeping = Sweeping(connection)
-        appending = Appending(connection, ledgers, self._announcements)
-        letters = Letters(connection, ledgers, appending, free)
-        posting = Posting(connection, ledgers, appending, free)
+        reservations = Reservations(connection, ledgers)
+        appending = Appending(connection, ledgers, reservations, self._announcements)
+        letters = Letters(connection, reservations, appending, free)
+        posting = Posting(connection, ledgers, reservations, appending, free)
+        line = Line(connection, ledgers)
         self.queues = MongoQueues(connection, ledgers, self._sweeping)
         crowds = Crowds(AT_ONCE)
         self.messages = MongoMessages(
-            connection, ledgers, posting, free, letters, self._sweeping, crowds
+            connection, ledgers, reservations, posting, free, letters, self._sweeping, line, crowds
         )
-        self.claims = MongoClaims(connection, ledgers, free, letters, self._announcements, crowds)
+        self.claims = MongoClaims(
+            connection, ledgers, free, letters, self._announcements, line, crowds
+        )
 
     def time(self) -> float:
         with self._connection.verb():

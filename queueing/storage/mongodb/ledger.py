@@ -17,8 +17,6 @@ post becomes visible, a queue empty, a dead poster's remains nothing, in one upd
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -37,16 +35,6 @@ PATIENCE_PER_MESSAGE_SECONDS: Final = 0.0005
 
 MOST_PATIENCE: Final = 8
 """Times `PATIENCE_SECONDS`: readers have to answer, too."""
-
-PAUSE_SECONDS: Final = 0.002
-
-FARTHEST_AHEAD: Final = 1_000_000
-"""By how much a sequence may be greater than it has to be, where many post at once."""
-
-LINE_PATIENCE_SECONDS: Final = 0.5
-"""How long the first in line may do nothing, and `LINE_PATIENCE_READS` of its next one's reads more."""
-
-LINE_PATIENCE_READS: Final = 20
 
 VOID_SECONDS: Final = 3600
 """How long a void reservation is remembered: longer than any write can be on its way."""
@@ -182,17 +170,6 @@ def blank(key: QueueKey) -> Document:
     }
 
 
-class Busy(Exception):
-    """Something is in flight that must be decided first; `ledger` shows it as open."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-
-
-class WasVoided(Exception):
-    """The attempt was taken back by somebody who would not wait."""
-
-
 def micros(now: float) -> int:
     return int(now * 1_000_000)
 
@@ -213,7 +190,7 @@ class Ledgers:
     def refuse(self, key: QueueKey) -> StaleSettings:
         return StaleSettings(self.metadata(key) or NO_METADATA)
 
-    def _update(self, match: Document, change: Document, *, before: bool = False) -> Ledger | None:
+    def update(self, match: Document, change: Document, *, before: bool = False) -> Ledger | None:
         """Change the document that fits, and return it; None if none does. May be done again."""
         found = self._connection.again(
             lambda: self._connection.documents.find_one_and_update(
@@ -260,7 +237,7 @@ class Ledgers:
             ways.append(({}, {"$inc": places}))
         while True:
             for guard, change in ways:
-                stamped = self._update(match | guard, change)
+                stamped = self.update(match | guard, change)
                 if stamped:
                     return stamped
             ledger = self.read(key)
@@ -268,177 +245,3 @@ class Ledgers:
                 return None
             if version is not None and ledger.version != version:
                 raise self.refuse(key)
-
-    # Reservations
-
-    def reserve(
-        self,
-        key: QueueKey,
-        size: int,
-        name: str,
-        *,
-        version: str | None,
-        now: float,
-        only: Mapping[str, str] | None = None,
-    ) -> tuple[Reservation, int]:
-        """Give out so many sequences, and note them as open; the queue is made if it is missing.
-
-        Also returns what was the last sequence before. `only` marks the reservation, and while one
-        with the same mark is open no other gets it. May be done again under the same name.
-
-        :raises StaleSettings: the queue's settings are of another version (None: whichever)
-        :raises Busy: a reservation with this mark is open
-        :raises WasVoided: this very reservation was made and taken back meanwhile
-        """
-        first = micros(now)
-        mark = dict(only or {})
-        match = key.itself(alive=True, last={"$lt": first})
-        match["open.t"] = match["void.t"] = {"$ne": name}
-        if version is not None:
-            match["version"] = version
-        for field, value in mark.items():
-            match[f"open.{field}"] = {"$ne": value}
-        taken = Reservation(name, first, first + size - 1)
-        before = self._update(match, _opening(taken, mark), before=True)
-        if before:
-            return taken, before.last
-        # Where others come between each time, go ahead of them; the time soon catches up.
-        ahead = 0
-        while True:
-            made = self._reserve_slowly(key, size, name, version, first, mark, ahead)
-            if made:
-                return made
-            ahead = min(4 * ahead + 1000, FARTHEST_AHEAD)
-            time.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - no secret
-
-    def _reserve_slowly(
-        self,
-        key: QueueKey,
-        size: int,
-        name: str,
-        version: str | None,
-        us: int,
-        mark: Mapping[str, str],
-        ahead: int,
-    ) -> tuple[Reservation, int] | None:
-        """Look first, then change what was seen; None if somebody came between."""
-        document = self._connection.one(key.itself())
-        ledger = Ledger.of(document)
-        for entry in document["open"] if document else ():
-            if entry["t"] == name:
-                # An earlier sending arrived after all; what was before it is not known.
-                return Reservation.of(entry), -1
-        if any(r.name == name for r in ledger.void):
-            raise WasVoided
-        if version is not None and ledger.version != version:
-            raise StaleSettings(
-                Metadata(document["doc"], document["version"]) if document else NO_METADATA
-            )
-        for entry in document["open"] if document else ():
-            if any(entry.get(field) == value for field, value in mark.items()):
-                raise Busy(ledger)
-        first = max(ledger.last + 1 + ahead, us)
-        taken = Reservation(name, first, first + size - 1)
-        change = _opening(taken, mark)
-        if document is None:
-            entry = change["$push"]["open"]
-            made = {"alive": True, "born": name, "last": taken.last, "open": [entry]}
-            return (taken, 0) if self.insert(blank(key) | made) else None
-        if not ledger.alive:
-            change["$set"] |= {"alive": True, "born": name}
-        match = key.itself(alive=ledger.alive, last={"$lt": first}, version=ledger.version)
-        match["open.t"] = match["void.t"] = {"$ne": name}
-        for field, value in mark.items():
-            match[f"open.{field}"] = {"$ne": value}
-        before = self._update(match, change, before=True)
-        return (taken, before.last) if before else None
-
-    # The line
-
-    def line_up(self, key: QueueKey, name: str) -> None:
-        """Wait until this one is the first in line: whoever else would take the same waits, too.
-
-        One that does nothing is put out of the line, as it may be dead. If it is not, no harm is done:
-        the line is there so that each comes to its turn; what keeps them apart are the guards.
-        """
-        joined = self._update(key.itself(line={"$ne": name}), {"$push": {"line": name}})
-        line = joined.line if joined else self._line(key)
-        began = time.monotonic()
-        slowest = 0.0
-        while name in line and line[0] != name:
-            time.sleep(PAUSE_SECONDS * min(line.index(name), 10))
-            asked = time.monotonic()
-            first, line = line[0], self._line(key)
-            now = time.monotonic()
-            slowest = max(slowest, now - asked)
-            if not line or line[0] != first:
-                began = now
-            elif now - began > LINE_PATIENCE_SECONDS + LINE_PATIENCE_READS * slowest:
-                self.step_out(key, first)
-
-    def step_out(self, key: QueueKey, name: str) -> None:
-        self._connection.update(*leaving(key, name))
-
-    def _line(self, key: QueueKey) -> tuple[str, ...]:
-        found = self._connection.one(key.itself(), {"line": 1})
-        return tuple(found["line"]) if found else ()
-
-    def cancel(self, key: QueueKey, taken: Reservation, before: int) -> None:
-        """Give back a reservation under which nothing was written."""
-        match = key.itself()
-        match["open.t"] = taken.name
-        change: Document = {"$pull": {"open": {"t": taken.name}}}
-        if before >= 0:  # and if nobody took the next ones, these are as good as new
-            self._update({**match, "last": taken.last}, {**change, "$set": {"last": before}})
-        self._update(match, change)
-
-    def void(self, key: QueueKey, taken: Reservation, now: float) -> bool:
-        """Take a reservation back, unless it is finished; True if this did it."""
-        match = key.itself()
-        match["open.t"] = taken.name
-        entry = {"t": taken.name, "s": taken.first, "e": taken.last, "at": now}
-        change = {
-            "$pull": {"open": {"t": taken.name}},
-            "$push": {"void": entry},
-            "$min": {"chore": now},
-        }
-        return self._update(match, change) is not None
-
-    def settle(self, key: QueueKey, reservations: list[Reservation], now: float) -> Ledger:
-        """Wait until none of these is open, and take back those that stay so for too long.
-
-        A post takes a few milliseconds; one that takes much longer is of a process that died.
-        If it is not, its poster notices and begins again: nothing is lost.
-        """
-        names = {reservation.name for reservation in reservations}
-        began = time.monotonic()
-        pause = PAUSE_SECONDS
-        while True:
-            ledger = self.read(key)
-            waiting = [r for r in ledger.open if r.name in names]
-            if not waiting:
-                return ledger
-            waited = time.monotonic() - began
-            given_up = [r for r in waiting if waited >= r.patience_seconds]
-            for reservation in given_up:
-                self.void(key, reservation, now)
-            if not given_up:
-                time.sleep(pause)
-                pause = min(pause * 2, 10 * PAUSE_SECONDS)
-
-
-def _opening(taken: Reservation, mark: Mapping[str, str]) -> Document:
-    entry = {"t": taken.name, "s": taken.first, "e": taken.last, **mark}
-    return {"$set": {"last": taken.last}, "$push": {"open": entry}}
-
-
-def leaving(key: QueueKey, name: str) -> tuple[Document, Document]:
-    """The update by which one steps out of the line."""
-    return key.itself(), {"$pull": {"line": name}}
-
-
-def closing(key: QueueKey, taken: Reservation) -> tuple[Document, Document]:
-    """The update that finishes a reservation: what was written under it is there from now on."""
-    match = key.itself()
-    match["open.t"] = taken.name
-    return match, {"$pull": {"open": {"t": taken.name}}} | NEWS

@@ -12,8 +12,9 @@ from queueing.storage.mongodb.connection import BY_ID, Connection
 from queueing.storage.mongodb.free import FreeMessages
 from queueing.storage.mongodb.indexes import HOLDER, SERVICE
 from queueing.storage.mongodb.keys import BURIAL, DEAD, POPPED, Document, QueueKey
-from queueing.storage.mongodb.ledger import Busy, Ledger, Ledgers, WasVoided
+from queueing.storage.mongodb.ledger import Ledger
 from queueing.storage.mongodb.records import SHOWN, accepted, exists, letter_of, sweep_at
+from queueing.storage.mongodb.reserving import Busy, Reservations, WasVoided
 
 MARK = {"a": "letters"}
 """One forward at a time is accepted by a queue: so none is accepted twice."""
@@ -30,10 +31,14 @@ class Seen(NamedTuple):
 
 class Letters:
     def __init__(
-        self, connection: Connection, ledgers: Ledgers, appending: Appending, free: FreeMessages
+        self,
+        connection: Connection,
+        reservations: Reservations,
+        appending: Appending,
+        free: FreeMessages,
     ) -> None:
         self._connection = connection
-        self._ledgers = ledgers
+        self._reservations = reservations
         self._appending = appending
         self._free = free
 
@@ -67,11 +72,11 @@ class Letters:
                 return
             try:
                 # Room for all, though not each may fit: all burials are to be remembered.
-                taken, before = self._ledgers.reserve(
+                taken, before = self._reservations.reserve_only(
                     key, len(seen.new), name, version=None, now=now, only=MARK
                 )
             except Busy as busy:
-                self._ledgers.settle(key, list(busy.ledger.open), now)
+                self._reservations.settle(key, list(busy.ledger.open), now)
                 continue
             except WasVoided:
                 continue
@@ -79,7 +84,7 @@ class Letters:
             if before != seen.ledger.last:
                 seen = self._look(key, seen.new, now)
                 if not seen.new:
-                    self._ledgers.cancel(key, taken, before)
+                    self._reservations.cancel(key, taken, before)
                     return
             for document in seen.in_the_way:
                 self._make_room(key, document)
@@ -109,7 +114,7 @@ class Letters:
             ]
             if not unfinished:
                 break
-            self._ledgers.settle(key, unfinished, now)
+            self._reservations.settle(key, unfinished, now)
         new: list[DeadLetter] = []
         fit: dict[str, DeadLetter] = {}
         in_the_way: dict[str, Document] = {}

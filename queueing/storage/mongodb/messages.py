@@ -35,9 +35,11 @@ from queueing.storage.mongodb.keys import (
 )
 from queueing.storage.mongodb.ledger import NO_DOCUMENT, Ledger, Ledgers, within
 from queueing.storage.mongodb.letters import Letters
+from queueing.storage.mongodb.line import Line
 from queueing.storage.mongodb.popping import Popping, Pops
 from queueing.storage.mongodb.posting import Posting
 from queueing.storage.mongodb.records import SHOWN, exists, message_of
+from queueing.storage.mongodb.reserving import Reservations
 from queueing.storage.mongodb.sweeping import Sweeping
 
 FREE_STATES: Final = [DELAYED, FREE]
@@ -48,20 +50,23 @@ class MongoMessages(MessageStore):
         self,
         connection: Connection,
         ledgers: Ledgers,
+        reservations: Reservations,
         posting: Posting,
         free: FreeMessages,
         letters: Letters,
         sweeping: Sweeping,
+        line: Line,
         crowds: Crowds,
     ) -> None:
         self._connection = connection
         self._ledgers = ledgers
+        self._reservations = reservations
         self._posting = posting
         self._free = free
         self._letters = letters
         self._sweeping = sweeping
         self._crowds = crowds
-        self._pops = Pops(connection, ledgers, free)
+        self._pops = Pops(connection, ledgers, line, free)
 
     # Posting
 
@@ -143,7 +148,7 @@ class MongoMessages(MessageStore):
                     shown += self._shown(key, states, hidden, match, room, now)
                 if up_to == end or len(shown) == limit:
                     break
-                ledger = self._ledgers.settle(key, in_the_way, now)
+                ledger = self._reservations.settle(key, in_the_way, now)
                 after, up_to = up_to, end
         return [message_of(document, now) for document in shown]
 

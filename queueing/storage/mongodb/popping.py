@@ -15,7 +15,8 @@ from queueing.storage.mongodb.crowds import Wish
 from queueing.storage.mongodb.free import FreeMessages
 from queueing.storage.mongodb.indexes import SERVICE
 from queueing.storage.mongodb.keys import FREE, POPPED, Document, QueueKey
-from queueing.storage.mongodb.ledger import Ledgers, leaving
+from queueing.storage.mongodb.ledger import Ledgers
+from queueing.storage.mongodb.line import Line, leaving
 from queueing.storage.mongodb.records import SHOWN, message_of, sweep_at
 
 
@@ -51,9 +52,12 @@ class Popping(Wish):
 
 
 class Pops:
-    def __init__(self, connection: Connection, ledgers: Ledgers, free: FreeMessages) -> None:
+    def __init__(
+        self, connection: Connection, ledgers: Ledgers, line: Line, free: FreeMessages
+    ) -> None:
         self._connection = connection
         self._ledgers = ledgers
+        self._line = line
         self._free = free
 
     def pop(self, poppings: list[Popping]) -> None:
@@ -88,7 +92,7 @@ class Pops:
             hidden = [one for one in free if not ledger.alive or not ledger.shows(one["seq"])]
             if ledger.alive and ledger.line and ledger.line[0] != name:
                 is_in_line = True
-                self._ledgers.line_up(key, name)
+                self._line.line_up(key, name)
             elif hidden:
                 self._free.discard_hidden(key, hidden, ledger)
             else:
@@ -98,12 +102,12 @@ class Pops:
                 is_in_line = not won
                 if not won:
                     self._read_back(key, poppings)
-                    self._ledgers.line_up(key, name)
+                    self._line.line_up(key, name)
             wanted = sum(popping.room for popping in poppings)
             bounds = ledger.bounds() if ledger.alive else []
             free = self._free.oldest(key, wanted, now, bounds) if wanted else []
         if is_in_line:
-            self._ledgers.step_out(key, name)
+            self._line.step_out(key, name)
 
     def _mark(
         self,

@@ -12,21 +12,26 @@ from queueing.storage.mongodb.free import FreeMessages
 from queueing.storage.mongodb.keys import KEY, Document, QueueKey
 from queueing.storage.mongodb.ledger import (
     NO_DOCUMENT,
-    Busy,
     Ledger,
     Ledgers,
     Reservation,
-    WasVoided,
 )
 from queueing.storage.mongodb.records import drafted, sweep_at
+from queueing.storage.mongodb.reserving import Busy, Reservations, WasVoided
 
 
 class Posting:
     def __init__(
-        self, connection: Connection, ledgers: Ledgers, appending: Appending, free: FreeMessages
+        self,
+        connection: Connection,
+        ledgers: Ledgers,
+        reservations: Reservations,
+        appending: Appending,
+        free: FreeMessages,
     ) -> None:
         self._connection = connection
         self._ledgers = ledgers
+        self._reservations = reservations
         self._appending = appending
         self._free = free
 
@@ -44,7 +49,7 @@ class Posting:
         ids = tuple(message_id(token, index) for index in range(len(drafts)))
         for name in attempts(token):
             try:
-                taken, _ = self._ledgers.reserve(key, len(ids), name, version=version, now=now)
+                taken = self._reservations.reserve(key, len(ids), name, version=version, now=now)
             except WasVoided:
                 continue
             documents = _drafted(key, ids, drafts, taken, client_id, now)
@@ -66,7 +71,7 @@ class Posting:
         """Three round trips: the key is looked for first. One for a replay.
 
         No other post under the key has a reservation while this one has. So the key is still not
-        remembered if no sequence was given out since we looked; else we look again.
+        remembered if no sequence was given out since we looked; else we look again, once.
         """
         ids = tuple(message_id(token, index) for index in range(len(drafts)))
         only = {"k": idempotency.key}
@@ -75,7 +80,7 @@ class Posting:
             if posted:
                 return posted
             try:
-                taken, before = self._ledgers.reserve(
+                taken, before = self._reservations.reserve_only(
                     key, len(ids), name, version=version, now=now, only=only
                 )
             except (Busy, WasVoided):
@@ -90,10 +95,10 @@ class Posting:
                 try:
                     _, posted = self._remembered(key, idempotency, now, besides=name)
                 except IdempotencyKeyReused:
-                    self._ledgers.cancel(key, taken, before)
+                    self._reservations.cancel(key, taken, before)
                     raise
                 if posted:
-                    self._ledgers.cancel(key, taken, before)
+                    self._reservations.cancel(key, taken, before)
                     return posted
             documents = _drafted(key, ids, drafts, taken, client_id, now)
             documents.insert(0, _remember(key, idempotency, token, len(ids), taken.first))
@@ -142,7 +147,7 @@ class Posting:
                 if entry.get("k") == idempotency.key and entry["t"] != besides
             ]
             if in_flight:
-                self._ledgers.settle(key, in_flight, now)
+                self._reservations.settle(key, in_flight, now)
                 continue
             if first is None:
                 return ledger, None

@@ -1,9 +1,10 @@
 """A server that speaks MongoDB's wire protocol, for tests: mongo-java-server, in memory or on disk.
 
-It is atomic, has no sessions, no transactions, no `explain`, goes on after an error within a command,
-and answers range queries by scanning; what names an `_id` it finds at once (`mongo/ById.java`). Its
-jars come from Maven once, into `.cache` of the checkout.
-`QUEUEING_TEST_MONGODB_URI` names a real server instead. Each test has a database of its own.
+It is atomic, has no sessions, no transactions, no `explain`, and goes on after an error within a
+command. It would scan for whatever names more than an `_id`; `mongo/ById.java` and, in memory,
+`mongo/Sorted.java` spare it that. On disk it scans for what names no `_id`. Its jars come from Maven
+once, into `.cache` of the checkout. `QUEUEING_TEST_MONGODB_URI` names a real server instead. Each
+test has a database of its own.
 """
 
 from __future__ import annotations

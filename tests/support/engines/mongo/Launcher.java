@@ -2,11 +2,13 @@ import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.AbstractMongoBackend;
+import de.bwaldvogel.mongo.backend.CollectionOptions;
 import de.bwaldvogel.mongo.backend.Index;
 import de.bwaldvogel.mongo.backend.IndexKey;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
+import de.bwaldvogel.mongo.backend.memory.MemoryCollection;
 import de.bwaldvogel.mongo.backend.memory.MemoryDatabase;
 import de.bwaldvogel.mongo.bson.Document;
 import io.netty.channel.Channel;
@@ -48,6 +50,23 @@ public class Launcher {
                     String collection, String index, List<IndexKey> keys, boolean sparse
                 ) {
                     return new ById<>(super.openOrCreateUniqueIndex(collection, index, keys, sparse));
+                }
+
+                @Override
+                protected Index<Integer> openOrCreateSecondaryIndex(
+                    String collection, String index, List<IndexKey> keys, boolean sparse
+                ) {
+                    if (keys.size() < 3) {
+                        return super.openOrCreateSecondaryIndex(collection, index, keys, sparse);
+                    }
+                    return new Sorted<>(index, keys);
+                }
+
+                @Override
+                protected MemoryCollection openOrCreateCollection(
+                    String collection, CollectionOptions options
+                ) {
+                    return new Collected(this, collection, options, cursorRegistry);
                 }
             };
         }
