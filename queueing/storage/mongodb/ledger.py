@@ -144,9 +144,15 @@ MISSING: Final = Ledger(False, "", "", 0, 0, 0, 0, 0, (), (), ())
 
 
 def within(bounds: list[Bounds]) -> Document:
-    """A filter for sequences in any of the ranges, of which there is at least one."""
-    ranges = [{"seq": {"$gt": low, "$lte": high}} for low, high in bounds]
-    return ranges[0] if len(ranges) == 1 else {"$or": ranges}
+    """A filter for sequences in any of the ranges, in order, of which there is at least one.
+
+    One range and what is hidden in it, so that it is one range of an index, too.
+    """
+    match: Document = {"seq": {"$gt": bounds[0][0], "$lte": bounds[-1][1]}}
+    if len(bounds) > 1:
+        gaps = zip(bounds, bounds[1:], strict=False)
+        match["$nor"] = [{"seq": {"$gt": one[1], "$lte": next[0]}} for one, next in gaps]
+    return match
 
 
 def blank(key: QueueKey) -> Document:

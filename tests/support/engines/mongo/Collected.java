@@ -32,8 +32,12 @@ class Collected extends MemoryCollection {
         int batchSize,
         Document fields
     ) {
-        boolean isInOrder = positions instanceof Sorted.Found<Integer> found && found.isInOrder(orderBy);
-        Document order = isInOrder ? null : orderBy;
-        return super.matchDocuments(query, positions, order, skip, limit, batchSize, fields);
+        boolean isSorting = orderBy != null && positions instanceof Sorted.Found;
+        Iterable<Integer> inOrder =
+            isSorting ? ((Sorted.Found<Integer>) positions).inOrder(orderBy) : null;
+        if (inOrder != null) {
+            return super.matchDocuments(query, inOrder, null, skip, limit, batchSize, fields);
+        }
+        return super.matchDocuments(query, positions, orderBy, skip, limit, batchSize, fields);
     }
 }

@@ -6,11 +6,12 @@ import de.bwaldvogel.mongo.bson.Document;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.Iterator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -28,6 +29,10 @@ class Sorted<P> extends Index<P> {
 
     /** Of a document, ends in its id. A bound is shorter, and before or after all that begin with it. */
     private record Key(List<Object> values, int edge) implements Comparable<Key> {
+        Key from(int first) {
+            return new Key(values.subList(first, values.size()), edge);
+        }
+
         @Override
         public int compareTo(Key other) {
             int common = Math.min(values.size(), other.values.size());
@@ -46,26 +51,69 @@ class Sorted<P> extends Index<P> {
 
     private record Range(Key low, Key high, int known) {}
 
-    /** Positions in the order of the index, if `isSorted`; the first fields, `same`, have one value. */
-    record Found<P>(Iterable<P> positions, List<String> keys, int same, boolean isSorted)
+    /** Some stretches of the index. */
+    record Found<P>(List<NavigableMap<Key, P>> stretches, List<Range> ranges, List<String> fields)
         implements Iterable<P> {
         @Override
         public Iterator<P> iterator() {
-            return positions.iterator();
+            Set<P> once = new LinkedHashSet<>(); // stretches may overlap
+            stretches.forEach(stretch -> once.addAll(stretch.values()));
+            return once.iterator();
         }
 
-        boolean isInOrder(Document orderBy) {
-            if (!isSorted || orderBy == null) {
-                return false;
+        /** The same in the order that is asked for; null if the index does not have it. */
+        Iterable<P> inOrder(Document orderBy) {
+            for (int i = 1; i < ranges.size(); i++) {
+                if (ranges.get(i - 1).high().compareTo(ranges.get(i).low()) >= 0) {
+                    return null;
+                }
             }
-            int at = same;
+            int known = ranges.stream().mapToInt(Range::known).min().orElse(0);
+            if (isAt(known, orderBy)) {
+                return () -> merged(known);
+            }
+            if (isAt(LEAST - 1, orderBy)) { // one stretch after the other
+                return () -> stretches.stream().flatMap(it -> it.values().stream()).iterator();
+            }
+            return null;
+        }
+
+        private boolean isAt(int at, Document orderBy) {
             for (Map.Entry<String, Object> field : orderBy.entrySet()) {
                 boolean ascending = field.getValue() instanceof Number n && n.intValue() == 1;
-                if (!ascending || at == keys.size() || !keys.get(at++).equals(field.getKey())) {
+                if (!ascending || at == fields.size() || !fields.get(at++).equals(field.getKey())) {
                     return false;
                 }
             }
             return true;
+        }
+
+        private Iterator<P> merged(int known) {
+            Comparator<Head<P>> order =
+                Comparator.comparing(head -> head.entry().getKey().from(known));
+            PriorityQueue<Head<P>> heads = new PriorityQueue<>(order);
+            stretches.forEach(stretch -> Head.of(stretch.entrySet().iterator(), heads));
+            return new Iterator<>() {
+                @Override
+                public boolean hasNext() {
+                    return !heads.isEmpty();
+                }
+
+                @Override
+                public P next() {
+                    Head<P> head = heads.remove();
+                    Head.of(head.rest(), heads);
+                    return head.entry().getValue();
+                }
+            };
+        }
+    }
+
+    private record Head<P>(Map.Entry<Key, P> entry, Iterator<Map.Entry<Key, P>> rest) {
+        static <P> void of(Iterator<Map.Entry<Key, P>> entries, PriorityQueue<Head<P>> heads) {
+            if (entries.hasNext()) {
+                heads.add(new Head<>(entries.next(), entries));
+            }
         }
     }
 
@@ -174,26 +222,14 @@ class Sorted<P> extends Index<P> {
 
     @Override
     public Iterable<P> getPositions(Document query) {
-        List<Range> ranges = allRanges(query);
+        List<Range> ranges = new ArrayList<>(allRanges(query));
+        ranges.removeIf(range -> range.low().compareTo(range.high()) >= 0);
         ranges.sort(Comparator.comparing(Range::low));
-        boolean isSorted = true;
-        for (int i = 1; i < ranges.size(); i++) {
-            isSorted &= ranges.get(i - 1).high().compareTo(ranges.get(i).low()) < 0;
-        }
-        int same = ranges.size() == 1 ? ranges.get(0).known() : LEAST - 1;
-        List<Collection<P>> parts = new ArrayList<>();
+        List<NavigableMap<Key, P>> stretches = new ArrayList<>();
         for (Range range : ranges) {
-            if (range.low().compareTo(range.high()) < 0) {
-                parts.add(entries.subMap(range.low(), range.high()).values());
-            }
+            stretches.add(entries.subMap(range.low(), false, range.high(), false));
         }
-        Iterable<P> positions = () -> parts.stream().flatMap(Collection::stream).iterator();
-        if (!isSorted) {
-            Set<P> once = new HashSet<>();
-            positions.forEach(once::add);
-            positions = once;
-        }
-        return new Found<>(positions, fields, same, isSorted);
+        return new Found<>(stretches, ranges, fields);
     }
 
     @Override
