@@ -13,7 +13,7 @@ PAUSE_SECONDS: Final = 0.002
 """Between two looks of the second in line; longer for those farther back."""
 
 PATIENCE_SECONDS: Final = 0.5
-"""How long the first in line may do nothing, and `PATIENCE_READS` of its next one's reads more."""
+"""How long the first in line may do nothing; so much more where reading takes the next one long."""
 
 PATIENCE_READS: Final = 20
 
@@ -41,7 +41,9 @@ class Line:
             slowest = max(slowest, now - asked)
             if not line or line[0] != first:
                 began = now
-            elif now - began > PATIENCE_SECONDS + PATIENCE_READS * slowest:
+            elif now - began > PATIENCE_SECONDS + min(
+                PATIENCE_READS * slowest, 2 * PATIENCE_SECONDS
+            ):
                 self.step_out(key, first)
 
     def step_out(self, key: QueueKey, name: str) -> None:

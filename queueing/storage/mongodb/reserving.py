@@ -26,6 +26,8 @@ AT_ONCE: Final = 10_000
 PATIENCE_READS: Final = 4
 """A reservation is left open for so many reads of who waits longer than its own patience."""
 
+MOST_MORE_PATIENCE: Final = 2.0
+
 SAME_TIME_SECONDS: Final = 1.0
 """Posts may share a step if they were made within so much time."""
 
@@ -235,7 +237,7 @@ class Reservations:
                 return ledger
             answered = time.monotonic()
             slowest = max(slowest, answered - asked)
-            waited = answered - began - PATIENCE_READS * slowest
+            waited = answered - began - min(PATIENCE_READS * slowest, MOST_MORE_PATIENCE)
             given_up = [r for r in waiting if waited >= r.patience_seconds]
             for reservation in given_up:
                 self.void(key, reservation, now)
