@@ -18,6 +18,7 @@ post becomes visible, a queue empty, a dead poster's remains nothing, in one upd
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from pymongo import ReturnDocument
@@ -150,7 +151,7 @@ def within(bounds: list[Bounds]) -> Document:
     """
     match: Document = {"seq": {"$gt": bounds[0][0], "$lte": bounds[-1][1]}}
     if len(bounds) > 1:
-        gaps = zip(bounds, bounds[1:], strict=False)
+        gaps = pairwise(bounds)
         match["$nor"] = [{"seq": {"$gt": one[1], "$lte": next[0]}} for one, next in gaps]
     return match
 
