@@ -1,7 +1,8 @@
 """Ours against Zaqar 23.0.1, on the same Redis server, under the same gunicorn with the same settings.
 
 Zaqar gets a virtual environment of its own, made once (some minutes, from PyPI) in --environment. Each
-side is two nodes of one worker process with 8 threads, so that both are busy on both sides.
+side is two nodes of one worker process with 8 threads, so that both are busy on both sides. --server is
+what ours runs under; Zaqar runs under gunicorn, unless --zaqar-server says granian.
 
     python benchmarks/against_zaqar.py
     python benchmarks/against_zaqar.py --server granian --only claim
@@ -21,10 +22,10 @@ import harness
 import services
 from harness import Comparison, Workload, claim, cycle, post
 from rich.progress import Progress
-from services import GUNICORN, Failed, Process, Service
+from services import Failed, Process, Service
 
 VERSION = "23.0.1"
-REQUIREMENTS = (f"zaqar=={VERSION}", "gunicorn>=27,<28", "redis", "setuptools<81")
+REQUIREMENTS = (f"zaqar=={VERSION}", "gunicorn>=27,<28", "granian>=2,<3", "redis", "setuptools<81")
 CLAIMED = 20_000
 LARGEST_CLAIM = 500  # so that Zaqar, whose claims get slow, is there in minutes
 TARGETS = {
@@ -52,6 +53,7 @@ def main() -> int:
     default = Path.home() / ".cache" / "queueing-benchmarks" / f"zaqar-{VERSION}"
     parser.add_argument("--environment", type=Path, default=default, metavar="DIRECTORY")
     parser.add_argument("--server", choices=tuple(TARGETS), default="gunicorn", help="of ours")
+    parser.add_argument("--zaqar-server", choices=tuple(TARGETS), default="gunicorn")
     parser.add_argument("--clients", type=int, default=16, help="connections (%(default)s)")
     options = parser.parse_args()
     number, claimed = options.clients, 200 if options.quick else CLAIMED
@@ -60,7 +62,8 @@ def main() -> int:
     )
 
     def target(workload: Workload, service: Service) -> tuple[float | None, bool]:
-        return TARGETS[options.server].get(workload.name), False
+        measured_for = options.zaqar_server == "gunicorn"
+        return TARGETS[options.server].get(workload.name) if measured_for else None, False
 
     def carry_out(directory: Path, progress: Progress) -> list[Comparison]:
         task = progress.add_task("Zaqar's environment", total=None)
@@ -69,7 +72,8 @@ def main() -> int:
         with ExitStack() as stack:
             redis, uri = services.redis(directory)
             stack.callback(redis.stop)
-            zaqar = start(options.environment, uri.replace("/0", "/1"), directory, redis)
+            uri_of_zaqar = uri.replace("/0", "/1")
+            zaqar = start(options.environment, uri_of_zaqar, directory, redis, options.zaqar_server)
             stack.callback(zaqar.stop)
             name = f"ours {options.server}"
             ours = services.ours(name, uri, directory, server=options.server, also=[redis])
@@ -95,23 +99,17 @@ def install(environment: Path) -> None:
     done.write_text(repr(REQUIREMENTS))
 
 
-def start(environment: Path, uri: str, directory: Path, redis: Process) -> Service:
+def start(environment: Path, uri: str, directory: Path, redis: Process, server: str) -> Service:
     """Zaqar as it is installed: it looks for its settings in the home directory."""
     settings = directory / ".zaqar" / "zaqar.conf"
     settings.parent.mkdir()
     settings.write_text(SETTINGS.format(uri=uri, largest_claim=LARGEST_CLAIM))
-    service = Service(f"Zaqar {VERSION}", also=[redis])
+    service = Service(f"Zaqar {server}", also=[redis])
     service.largest_claim = LARGEST_CLAIM
-    for index in range(2):
-        port = services.free_port()
-        program = str(environment / "bin" / "gunicorn")
-        command = [program, *GUNICORN, f"--bind=127.0.0.1:{port}", "zaqar.transport.wsgi.app:app"]
-        env = os.environ | {"HOME": str(directory)}
-        try:
-            service.add(command, port, directory / f"zaqar-{index}.log", env)
-        except Failed:
-            service.stop()
-            raise
+    env = os.environ | {"HOME": str(directory)}
+    services.serve(
+        service, "zaqar.transport.wsgi.app:app", env, directory, server, 2, environment / "bin"
+    )
     return service
 
 

@@ -7,7 +7,6 @@ reference's of the same turn, and the median of these ratios is the result.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import signal
 import sys
@@ -20,6 +19,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from figures import Figure, write
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
@@ -33,7 +33,6 @@ LARGEST_CLAIM = (
     500  # of both sides: a pile of claimed messages is made by few claims, however slow they are
 )
 MARGIN = 1.6  # of messages laid out for a turn over what the last one took
-BAR = 18  # height of a bar in a plot
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,8 @@ class Comparison:
     def met(self) -> bool | None:
         if self.target is None:
             return None
-        return self.cpu_ratio <= self.target if self.of_cpu else self.ratio >= self.target
+        ratio = round(self.cpu_ratio if self.of_cpu else self.ratio, 2)
+        return ratio <= self.target if self.of_cpu else ratio >= self.target
 
     @property
     def verdict(self) -> str:
@@ -143,7 +143,14 @@ class Match:
             )
             preparation = Preparation(claimed=self.workload.claimed)
             run = Run(
-                plan, preparation, processes=max(2, len(service.targets)), nodes=service.targets
+                plan,
+                preparation,
+                processes=max(2, len(service.targets)),
+                nodes=service.targets,
+                keep_queues=bool(
+                    self.workload.claimed
+                ),  # to delete it can take some servers minutes
+                dialect=service.dialect,
             )
             self._runs.append(self._stack.enter_context(run))
             run.prepare()
@@ -302,34 +309,17 @@ def markdown(rows: Sequence[Comparison]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plot(rows: Sequence[Comparison], title: str) -> str:
-    """The ratios as bars, with a mark where the target is, as SVG."""
-    shown = [(row, row.cpu_ratio if row.of_cpu else row.ratio) for row in rows]
-    largest = max(max(value, row.target or 0.0) for row, value in shown) * 1.1
-    left, width, gap = 330, 380, 8
-    height = 40 + len(shown) * (BAR + gap)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 70} {height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="100%" height="100%" fill="white"/><text x="10" y="20" font-size="14">{title}</text>',
-    ]
-    for place, (row, value) in enumerate(shown):
-        top = 32 + place * (BAR + gap)
-        length = max(1.0, value / largest * width)
-        color = {None: "#7a8ba3", True: "#3a7d44", False: "#b5462f"}[row.met]
-        label = f"{row.workload}: {row.side} / {row.reference}"
-        parts.append(
-            f'<text x="{left - 8}" y="{top + 13}" text-anchor="end">{label}</text>'
-            f'<rect x="{left}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{color}"/>'
-            f'<text x="{left + length + 6:.1f}" y="{top + 13}">{value:.2f}</text>'
+def figures_of(rows: Sequence[Comparison]) -> list[Figure]:
+    """The ratios."""
+    return [
+        Figure(
+            f"{row.workload}: {row.side} / {row.reference}",
+            row.cpu_ratio if row.of_cpu else row.ratio,
+            row.target,
+            most=row.of_cpu,
         )
-        if row.target is not None:
-            at = left + row.target / largest * width
-            parts.append(
-                f'<line x1="{at:.1f}" y1="{top - 3}" x2="{at:.1f}" y2="{top + BAR + 3}" stroke="black" '
-                'stroke-width="2"/>'
-            )
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        for row in rows
+    ]
 
 
 def parser(description: str | None, *, turns: int = 5, seconds: float = 3.0) -> Any:
@@ -396,26 +386,19 @@ def main(
         print(markdown(rows), end="")
     else:
         show(console, rows)
-    if options.plot:
-        Path(options.plot).write_text(plot(rows, title), encoding="utf-8")
-    if options.json:
-        document = {
-            "benchmark": name,
-            "python": platform.python_version(),
-            "turns": options.turns,
-            "seconds": options.seconds,
-            "quick": options.quick,
-            "rows": [
-                {key: round(value, 4) if isinstance(value, float) else value for key, value in vars(row).items()}
-                | {"met": row.met}
-                for row in rows
-            ],
-        }  # fmt: skip
-        text = json.dumps(document, indent=2) + "\n"
-        if options.json == "-":
-            print(text, end="")
-        else:
-            Path(options.json).write_text(text, encoding="utf-8")
+    document = {
+        "benchmark": name,
+        "python": platform.python_version(),
+        "turns": options.turns,
+        "seconds": options.seconds,
+        "quick": options.quick,
+        "rows": [
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in vars(row).items()}
+            | {"met": row.met}
+            for row in rows
+        ],
+    }  # fmt: skip
+    write(document, figures_of(rows), title, options.json, options.plot)
     if options.quick:
         return 0
     missed = sum(row.met is False for row in rows)

@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from queueing.bench.plan import LARGEST_CLAIM, Target
+from queueing.bench.run import V2
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
@@ -51,9 +52,9 @@ class Process:
                 start_new_session=True,
             )
 
-    def wait_for(self, port: int, *, http: bool = True) -> None:
+    def wait_for(self, port: int, *, http: bool = True, seconds: float = DEADLINE) -> None:
         """:raises Failed: it ended, or does not answer"""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             connection = HTTPConnection("127.0.0.1", port, timeout=5)
             try:
@@ -104,16 +105,23 @@ class Service:
         self.name = name
         self.targets: list[Target] = []
         self.largest_claim = LARGEST_CLAIM
+        self.dialect = V2
         self._nodes: list[Process] = []
         self._also = tuple(also)
 
     def add(
-        self, command: Sequence[str], port: int, log: Path, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        port: int,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        deadline: float = DEADLINE,
     ) -> None:
-        """Start one more node."""
+        """Start one more node, which has `deadline` seconds to answer."""
         node = Process(command, log, env)
         self._nodes.append(node)
-        node.wait_for(port)
+        node.wait_for(port, seconds=deadline)
         self.targets.append(Target(host="127.0.0.1", port=port, timeout_seconds=120))
 
     def cpu_seconds(self) -> float:
@@ -158,7 +166,7 @@ def ours(
     service = Service(name, also)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("QUEUEING_")}
     env = kept | {"QUEUEING_STORAGE": storage, "QUEUEING_ACCESS_LOG": "false"}
-    _start(service, "queueing.wsgi:app", env, directory, server, nodes)
+    serve(service, "queueing.wsgi:app", env, directory, server, nodes)
     return service
 
 
@@ -174,13 +182,20 @@ def floor(
     """Bare Falcon over one store call; `store` is a URI, of SQLite with `?synchronous=`."""
     service = Service(name, also)
     env = dict(os.environ) | {"FLOOR_STORE": store, "PYTHONPATH": str(HERE)}
-    _start(service, "floor:app", env, directory, server, nodes)
+    serve(service, "floor:app", env, directory, server, nodes)
     return service
 
 
-def _start(
-    service: Service, app: str, env: dict[str, str], directory: Path, server: str, nodes: int
+def serve(
+    service: Service,
+    app: str,
+    env: dict[str, str],
+    directory: Path,
+    server: str,
+    nodes: int,
+    programs: Path = BIN,
 ) -> None:
+    """Add nodes that serve the WSGI application `app`, by the server that is in `programs`."""
     for index in range(nodes):
         port = free_port()
         if server == "granian":
@@ -189,7 +204,7 @@ def _start(
             options = (*GUNICORN, f"--bind=127.0.0.1:{port}")
         log = directory / f"{service.name.replace(' ', '-')}-{index}.log"
         try:
-            service.add([str(BIN / server), *options, app], port, log, env)
+            service.add([str(programs / server), *options, app], port, log, env)
         except Failed:
             service.stop()
             raise

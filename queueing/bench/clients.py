@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import count, pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -47,6 +47,8 @@ _stamp = msgspec.json.Decoder(Stamp).decode
 
 class Clients:
     """Makes the clients of one process and holds what they share."""
+
+    largest_post: ClassVar[int] = 20  # messages that queues are filled with in one request
 
     def __init__(self, plan: Plan, run: str, first_producer: int, loop: Loop) -> None:
         """`run`: six characters that mark the messages of this run, the last of them a hex digit."""
@@ -161,7 +163,9 @@ class Clients:
             path = self._next_queue() + b"/claims?limit=%d" % size
             reply = yield Call("claim", self._request(b"POST", path, body), NOTHING)
             if reply.status == 201:
-                number -= len(_page(reply.body).messages)
+                got = len(_page(reply.body).messages)
+                number -= got
+                self._loop.record.delivered += got
                 misses = 0
             else:
                 misses += 1

@@ -25,13 +25,14 @@ GLIMPSE_SECONDS = 0.5  # between two looks for requests whose time is up
 
 @dataclass(slots=True)
 class Call:
-    """A request as bytes. A 204 counts as `nothing` if that is given. `idles`: the server may hold it back,
-    so nobody waits for its answer when the run is over."""
+    """A request as bytes. A 204, or a reply whose body is `empty`, counts as `nothing` if that is given.
+    `idles`: the server may hold it back, so nobody waits for its answer when the run is over."""
 
     operation: str
     data: bytes
     nothing: str = ""
     idles: bool = False
+    empty: bytes = b""
 
 
 Client = Generator[Call | float, Reply, None]
@@ -185,7 +186,9 @@ class Loop:
     def _finish(self, connection: _Connection, reply: Reply) -> Reply:
         call = connection.call
         assert call is not None
-        operation = call.nothing if call.nothing and reply.status == 204 else call.operation
+        operation = call.operation
+        if call.nothing and (reply.status == 204 or (call.empty and reply.body == call.empty)):
+            operation = call.nothing
         self.record.add(operation, reply, time.perf_counter_ns() - connection.began)
         connection.call = None
         return reply

@@ -22,30 +22,32 @@ from typing import Any
 
 from queueing.bench.clients import Clients
 from queueing.bench.loop import Client, Loop
-from queueing.bench.plan import LARGEST_CLAIM, Plan
+from queueing.bench.plan import Plan
 
 PRODUCERS = 100_000  # numbers of producers that a process has for itself
 PREPARING = 4  # connections of a process that fills queues
 LARGEST_POST = 200_000  # bytes
 
 
-def work(pipe: Connection, plan: Plan, run: str, index: int) -> None:
+def work(pipe: Connection, plan: Plan, run: str, index: int, clients: type[Clients]) -> None:
     """Carry out what comes over the pipe until it says so, or until it is closed."""
     for number in (signal.SIGINT, signal.SIGTERM):  # often sent to all: the first process decides
         signal.signal(number, signal.SIG_IGN)
     try:
-        _Worker(pipe, plan, run, index).serve()
+        _Worker(pipe, plan, run, index, clients).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(1)  # the first process is gone, so nobody wants to know
 
 
 class _Worker:
-    def __init__(self, pipe: Connection, plan: Plan, run: str, index: int) -> None:
+    def __init__(
+        self, pipe: Connection, plan: Plan, run: str, index: int, clients: type[Clients]
+    ) -> None:
         self._pipe = pipe
         self._loop = Loop(plan.target)
         self._loop.watch(pipe.fileno(), self._heard)
-        self._clients = Clients(plan, run, index * PRODUCERS, self._loop)
-        self._batch = max(1, min(LARGEST_CLAIM, LARGEST_POST // plan.size))
+        self._clients = clients(plan, run, index * PRODUCERS, self._loop)
+        self._batch = max(1, min(clients.largest_post, LARGEST_POST // plan.size))
 
     def serve(self) -> None:
         self._pipe.send(("ready", None))

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from queueing.bench import process
+from queueing.bench.clients import Clients
 from queueing.bench.control import Control, Unusable
 from queueing.bench.ledger import Ledger, Verdict
 from queueing.bench.peers import split
@@ -27,6 +28,17 @@ from queueing.bench.record import Record
 PATIENCE_SECONDS = 15.0  # that a process may take to end a phase after it was told to
 DRAINERS = 4  # connections that empty the queues at the end, at least
 GLIMPSE_SECONDS = 0.2  # between two looks at queues that are being drained
+
+
+class Dialect(NamedTuple):
+    """What kind of queue a server is: who sets up its queues, and what clients say to it."""
+
+    control: type[Control]
+    clients: type[Clients]
+
+
+V2 = Dialect(Control, Clients)
+"""Zaqar's v2 API."""
 
 
 class Progress(NamedTuple):
@@ -77,9 +89,11 @@ class Run:
         processes: int = 1,
         nodes: Sequence[Target] = (),
         keep_queues: bool = False,
+        dialect: Dialect | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         """:param nodes: of the same service; the processes take turns at them. None: the plan's target alone
+        :param dialect: how the server is spoken to; importable by its name, since it goes to other processes
         :raises BadPlan: see `Plan.check`
         """
         plan.check()
@@ -91,7 +105,8 @@ class Run:
         self._progress = progress
         self._run = secrets.token_hex(3)
         self._children: list[tuple[SpawnProcess, Connection]] = []
-        self._control = Control(plan.target)
+        self._dialect = dialect or V2
+        self._control = self._dialect.control(plan.target)
         self.interrupted = False
         self._created = False
 
@@ -141,7 +156,7 @@ class Run:
                 plan = replace(self._plan, target=self._nodes[index % len(self._nodes)])
                 child = context.Process(
                     target=process.work,
-                    args=(theirs, plan, self._run, index),
+                    args=(theirs, plan, self._run, index, self._dialect.clients),
                     daemon=True,
                 )
                 child.start()
@@ -163,8 +178,8 @@ class Run:
         """
         wanted = self._preparation.claimed
         if wanted:
-            self._divide("hold", "hold", wanted)
-            claimed = sum(self._control.size(queue)[1] for queue in self._plan.queues)
+            records = self._divide("hold", "hold", wanted)
+            claimed = sum(record.delivered for record in records)
             if claimed < wanted and not self.interrupted:
                 raise Unusable(
                     f"{wanted} messages were to be claimed before the load, {claimed} are"
@@ -248,9 +263,9 @@ class Run:
             return False
         return free == 0 and claimed <= self._preparation.claimed
 
-    def _divide(self, phase: str, command: str, number: int) -> None:
+    def _divide(self, phase: str, command: str, number: int) -> list[Record]:
         commands = [(command, part) for part in process.parts(number, self._processes)]
-        self._phase(phase, commands, total=number)
+        return self._phase(phase, commands, total=number)[0]
 
     def _phase(
         self,
