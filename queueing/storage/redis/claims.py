@@ -29,14 +29,14 @@ class RedisClaims(ClaimStore):
         keys = self._names.queue(queue)
         ended = [keys.own(b"ended")]
         rule = terms.dead_letter
-        most: tuple[Any, ...] = (0, b"", b"")
+        letters: tuple[Any, ...] = ()
         if rule is not None:
             ttl = b"" if rule.ttl is None else rule.ttl
-            most = (rule.max_claims, rule.target.encode("utf-8", "surrogatepass"), ttl)
+            letters = (rule.max_claims, rule.target.encode("utf-8", "surrogatepass"), ttl, token)
         ends = now + terms.ttl
         times = (*both(now), microseconds(ends), _gone_at(now, ends))
-        arguments = (*times, pack_id(token), token, version, keys.ref)
-        asked = (terms.limit, terms.ttl, terms.grace, *most)
+        arguments = (*times, pack_id(token), version, keys.ref)
+        asked = (terms.limit, terms.ttl, terms.grace, *letters)
         answer: Any = [b"again"]
         rounds = self._connection.rounds()
         while answer[0] == b"again":

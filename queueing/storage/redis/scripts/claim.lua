@@ -1,9 +1,9 @@
 -- Claim the oldest free messages; bury those that were claimed too often.
 --
 -- KEYS    see @keys; ENDED: CLAIMS of the queue before it was deleted
--- ARGV    now, now in us, end of the claim in us, when its record may go in us, claim, its name in
---         the names of burials, version, ref of the queue, limit, ttl, grace, most claims (0: no dead
---         letters), target, ttl of dead letters ('': as it is)
+-- ARGV    now, now in us, end of the claim in us, when its record may go in us, claim, version, ref of
+--         the queue, limit, ttl, grace; for dead letters: most claims, target, their ttl ('': as it is),
+--         the claim's name in the names of burials
 -- Answer  {'claim', fence, ttl, claimed at, {id, message, touched, ...}, letters}; {'none', letters};
 --         {'stale', document, version}; {'again'}: much was over or due, do the same again
 --         letters: of each {burial, target, id, message, touched}
@@ -13,9 +13,9 @@
 -- The first write takes something away: so a full server lets consumers drain it.
 -- @keys STATE MESSAGES TOUCHED FREE HELD HOLDS DELAYED DELAYS EXPIRY CLAIMS ENDS PILE PILED AGENDA PILES + ENDED
 -- @include keys messages drop bounds settle sweep claims outlive letters
-local now, now_text, ends_text, gone_text, claim, ref = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[8]
-local now_us, limit, ttl, grace = tonumber(now_text), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local most, target, letter_ttl = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
+local now, now_text, ends_text, gone_text, claim, ref = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
+local now_us, limit, ttl, grace = tonumber(now_text), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local most, target, letter_ttl = ARGV[11] and tonumber(ARGV[11]), ARGV[12], ARGV[13] and tonumber(ARGV[13])
 
 -- Done before, and asked again by who did not hear of it: the claim as it is now.
 local record = record_of(claim)
@@ -31,7 +31,7 @@ end
 
 local version, document, last, waiting_until, sweep_at = unpack(call('HMGET', STATE, 'v', 'd', 'f', 'w', 'x'))
 if not version then return {'none', (letters(now))} end
-if version ~= ARGV[7] then return {'stale', document, version} end
+if version ~= ARGV[6] then return {'stale', document, version} end
 
 local unfinished = false
 if waiting_until and tonumber(waiting_until) <= now_us then
@@ -46,7 +46,7 @@ end
 local function bury(id, message, life_ends, life_ttl, count)
   if letter_ttl then life_ends, life_ttl = now + letter_ttl, letter_ttl end
   local number = call('HINCRBY', STATE, 'p', 1)
-  local burial = ARGV[6] .. '-' .. number
+  local burial = ARGV[14] .. '-' .. number
   local letter = {target, id, message, struct.pack('>dII', life_ends, life_ttl, count)}
   call('HSET', PILE, burial, cmsgpack.pack(letter))
   call('ZADD', PILED, number, burial)
@@ -67,14 +67,18 @@ while taken < limit and buried < LETTERS_PER_STEP and looked < limit + DUE_PER_S
   end
   local messages = all('HMGET', MESSAGES, ids)
   local touched = all('HMGET', TOUCHED, ids)
-  local out, over, letter = {}, {}, {}
+  local over, letter = {}, {}
+  local seen = #ids
   for i, id in ipairs(ids) do
     local message = messages[i]
     local life_ends, life_ttl, count = life(message, touched[i])
     if life_ends <= now then
       over[#over + 1] = id
-    elseif most > 0 and count >= most then
-      if buried == LETTERS_PER_STEP then break end
+    elseif most and count >= most then
+      if buried == LETTERS_PER_STEP then
+        seen = i - 1
+        break
+      end
       buried = buried + 1
       letter[#letter + 1] = {id, message, life_ends, life_ttl, count}
       over[#over + 1] = id
@@ -84,9 +88,8 @@ while taken < limit and buried < LETTERS_PER_STEP and looked < limit + DUE_PER_S
         expiry[#expiry + 1] = us(lives_until)
         expiry[#expiry + 1] = id
       end
-      if most > 0 then count = count + 1 end
+      if most then count = count + 1 end
       local mark = struct.pack('>dII', lives_until, new_ttl, count) .. claim
-      out[#out + 1] = id
       local at, pair = 3 * taken, 2 * taken
       taken = taken + 1
       record[4 + taken] = id
@@ -96,8 +99,8 @@ while taken < limit and buried < LETTERS_PER_STEP and looked < limit + DUE_PER_S
       marks[pair + 1], marks[pair + 2] = id, mark
     end
   end
-  looked = looked + #ids
-  each('ZREM', FREE, out)
+  looked = looked + seen
+  if seen > 0 then call('ZREMRANGEBYRANK', FREE, '0', seen - 1) end  -- -1 would be all
   if #over > 0 then drop(over) end
   for _, it in ipairs(letter) do bury(unpack(it)) end
 end

@@ -29,6 +29,7 @@ if record ~= '' then
 end
 
 local there, document, last, waiting_until, sweep_at = unpack(call('HMGET', STATE, 'v', 'd', 's', 'w', 'x'))
+last, sweep_at = tonumber(last or 0), sweep_at and tonumber(sweep_at) or math.huge
 if (there or '') ~= version then
   if call('SISMEMBER', TOKENS, token) == 1 then return {'done'} end
   return {'stale', document or '{}', there or ''}
@@ -39,8 +40,8 @@ if record ~= '' then call('SET', KNOWN, record, 'PX', ARGV[7]) end
 if not there then open(ARGV[5], '{}', '') end
 
 local sequence, place = now_us, now_text
-if last and tonumber(last) >= now_us then
-  sequence = tonumber(last) + 1
+if last >= now_us then
+  sequence = last + 1
   place = string.format('%.0f', sequence)
 end
 local stored, free, delayed, delays, expiry = {}, {}, {}, {}, {}
@@ -67,7 +68,7 @@ local changed = {'s', place}
 if first_due ~= '' and not (waiting_until and tonumber(waiting_until) <= tonumber(first_due)) then
   changed[#changed + 1], changed[#changed + 2] = 'w', first_due
 end
-if not sweep_at or tonumber(sweep_at) > tonumber(first_end) then
+if sweep_at > tonumber(first_end) then
   changed[#changed + 1], changed[#changed + 2] = 'x', first_end
   call('ZADD', AGENDA, 'LT', first_end, ref)
 end
@@ -77,7 +78,7 @@ each('ZADD', FREE, free)
 each('ZADD', DELAYED, delayed)
 each('ZADD', DELAYS, delays)
 each('ZADD', EXPIRY, expiry)
-if sweep_at and tonumber(sweep_at) <= now_us then tidy(now_text, math.min(#stored, DUE_PER_STEP)) end
+if sweep_at <= now_us then tidy(now_text, math.min(#stored, DUE_PER_STEP)) end
 -- An account that may not publish does all else: whoever waits looks at times.
 redis.pcall(ARGV[8], ARGV[9], ARGV[10])
 return {'done'}
