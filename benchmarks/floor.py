@@ -1,8 +1,10 @@
-"""The floor: the least that a queue over HTTP can do on Falcon, one store call for a request.
+"""The floor: the least that a queue over HTTP has to do on Falcon, one store call for a request.
 
 It serves as much of the v2 API as `queueing bench` uses and keeps none of its promises but one: what is
 posted is stored, what is claimed is no longer free, what is deleted is gone, each in one atomic step.
 No rules, no limits, no projects, no lifetimes, no checks; ids are counted. `FLOOR_STORE` names the store.
+It talks to Redis by redis-py's client as that comes. A command costs that some 65 µs more than on a bare
+connection of redis-py, which our driver uses: so this is what an ordinary app does, not the least possible.
 
     FLOOR_STORE=redis://127.0.0.1:6379/0 gunicorn floor:app
 """
