@@ -117,9 +117,8 @@ class Crowds:
             work(cast(list[Wanted], together))  # all of one kind, as they go together
         finally:
             with self._lock:
-                if not wish.served:
-                    again = [one for one in together[1:] if one in crowd.here and not one.served]
-                    crowd.waiting[:0] = again
+                again = [one for one in together[1:] if one in crowd.here and not one.served]
+                crowd.waiting[:0] = again
                 crowd.is_served = False
                 if len(crowd.here) > 1:
                     crowd.changed.notify_all()

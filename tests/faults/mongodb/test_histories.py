@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,20 @@ WORKERS = 4
 QUEUE = QueueRef("project", "work")
 
 pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
+
+Tell = Callable[[str], None]
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Tell:
+    """How far it is, in long runs: past what captures the output, also from processes of xdist."""
+
+    def told(line: str) -> None:
+        if REQUESTS > 5_000:
+            with capfd.disabled():
+                print(f"{request.node.name}: {line}", file=sys.stderr, flush=True)
+
+    return told
 
 
 def work(client: Client, rng: random.Random, enough: Flag) -> None:
@@ -64,22 +79,27 @@ def work_by_a_wrong_clock(client: Client, rng: random.Random, enough: Flag, ahea
     work(client, rng, enough)
 
 
-def observe(uri: str, trouble: Callable[[], None], *, every: int = 0) -> list[Event]:
+def observe(uri: str, trouble: Callable[[], None], tell: Tell, *, every: int = 0) -> list[Event]:
     """Let workers work, and make trouble all the time, or after every so many requests."""
     enough = context().Event()
     workers = [Process(uri, QUEUE, f"worker{n}", work, enough) for n in range(WORKERS)]
-    return watch(workers, enough, trouble, every)
+    return watch(workers, enough, trouble, tell, every)
 
 
 def watch(
-    workers: list[Process], enough: Flag, trouble: Callable[[], None], every: int = 0
+    workers: list[Process],
+    enough: Flag,
+    trouble: Callable[[], None],
+    tell: Tell,
+    every: int = 0,
 ) -> list[Event]:
     """Until enough was asked."""
     try:
         for worker in workers:
             worker.wait_for_an_answer()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        done = next_trouble = 0
+        began = time.monotonic()
+        deadline = began + PATIENCE_SECONDS
+        done = next_trouble = next_told = 0
         while done < REQUESTS:
             assert time.monotonic() < deadline, f"too slow: only {done} of {REQUESTS} requests"
             if done >= next_trouble:
@@ -88,6 +108,9 @@ def watch(
             else:
                 time.sleep(0.02)
             done = sum(worker.requests for worker in workers)
+            if done >= next_told:
+                next_told += REQUESTS // 10
+                tell(f"{done} of {REQUESTS} requests after {time.monotonic() - began:.0f} s")
     finally:
         enough.set()
     history = [event for worker in workers for event in worker.finish()]
@@ -104,7 +127,7 @@ def rest(uri: str) -> list[Event]:
 
 
 def test_nothing_is_lost_or_doubled_when_the_server_is_stopped_in_the_midst(
-    disk: mongodb.Process,
+    disk: mongodb.Process, tell: Tell
 ) -> None:
     """By SIGTERM: its files may lack the last second after a kill, which is no promise of ours."""
     uri = in_database(disk.uri, "restarts")
@@ -118,13 +141,13 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_stopped_in_the_midst(
         disk.start()
         restarts += 1
 
-    history = observe(uri, restart, every=REQUESTS // 6)
+    history = observe(uri, restart, tell, every=REQUESTS // 6)
     assert restarts >= 4
     assert check(history + rest(uri)) == []
 
 
 def test_nothing_is_lost_or_doubled_when_connections_are_cut_all_the_time(
-    engine: mongodb.Process, uri: str
+    engine: mongodb.Process, uri: str, tell: Tell
 ) -> None:
     with Proxy(engine.port) as proxy:
         through = uri.replace(str(engine.port), str(proxy.port))
@@ -138,13 +161,13 @@ def test_nothing_is_lost_or_doubled_when_connections_are_cut_all_the_time(
                 where = rng.choice(list(Where))
                 proxy.arm(where, lambda request: b"entries" in request, passing=rng.randrange(5))
 
-        history = observe(through, cut)
+        history = observe(through, cut, tell)
         assert proxy.sprung > 20
     assert check(history + rest(uri)) == []
 
 
 def test_nothing_is_done_twice_when_the_server_is_slow_and_its_clients_ask_again(
-    engine: mongodb.Process, uri: str
+    engine: mongodb.Process, uri: str, tell: Tell
 ) -> None:
     """What was asked on connections that were given up is done late, beside its repetition."""
     rounds = 0
@@ -161,18 +184,18 @@ def test_nothing_is_done_twice_when_the_server_is_slow_and_its_clients_ask_again
             rounds += 1
             time.sleep(rng.uniform(0, 0.02))
 
-        history = observe(through, stall, every=20)
+        history = observe(through, stall, tell, every=20)
     assert rounds >= 10
     assert check(history + rest(uri)) == []
 
 
 def test_nothing_is_lost_doubled_or_out_of_order_when_clocks_are_wrong_by_an_hour(
-    uri: str,
+    uri: str, tell: Tell
 ) -> None:
     enough = context().Event()
     workers = [
         Process(uri, QUEUE, f"worker{number}", work_by_a_wrong_clock, enough, ahead)
         for number, ahead in enumerate([-3600.0, 0.0, 3600.0, 1800.0])
     ]
-    history = watch(workers, enough, lambda: time.sleep(0.1))
+    history = watch(workers, enough, lambda: time.sleep(0.1), tell)
     assert check(history + rest(uri)) == []
