@@ -67,6 +67,9 @@ class NoStorage:
     def time(self) -> float:
         return time.time()
 
+    def ping(self) -> None:
+        """It is always there."""
+
 
 class Bare:
     """What Falcon does anyhow: route, read the body, answer as many bytes."""

@@ -136,10 +136,10 @@ class Recorder:
         timers, lock = self._timers, self._lock
         by_queue = self._by_queue.setdefault(family.name, {})
 
-        def call(queue: QueueRef, what: Any, *arguments: Any, **named: Any) -> Any:
+        def call(queue: QueueRef, what: Any, **named: Any) -> Any:
             started = perf_counter()
             try:
-                answer = verb(queue, what, *arguments, **named)
+                answer = verb(queue, what, **named)
             except BaseException as error:
                 self._failed(operation, perf_counter() - started, error)
                 raise
