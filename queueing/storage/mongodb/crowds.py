@@ -77,42 +77,14 @@ class Crowds:
                 crowd = self._crowds[name] = _Crowd(self._lock)
             crowd.here.add(wish)
             crowd.waiting.append(wish)
-        try:
-            if self._is_next(crowd, wish, deadline):
-                self._work(crowd, wish, work)
-        finally:
-            with self._lock:
-                crowd.here.discard(wish)
-                if not crowd.here:
-                    del self._crowds[name]
-
-    def _is_next(self, crowd: _Crowd, wish: Wish, deadline: float) -> bool:
-        """Wait; False if it was served meanwhile."""
-        with self._lock:
-            while not wish.served and (crowd.is_served or crowd.waiting[0] is not wish):
-                left = deadline - time.monotonic()
-                if left <= 0 or not crowd.changed.wait(left):
-                    if wish.served:
-                        break
-                    if wish in crowd.waiting:
-                        crowd.waiting.remove(wish)
-                    crowd.changed.notify_all()
-                    raise StorageUnavailable("Too many want the same messages at once.")
-            if wish.served:
-                return False
-            crowd.is_served = True
-            return True
-
-    def _work(self, crowd: _Crowd, wish: Wanted, work: Callable[[list[Wanted]], None]) -> None:
-        with self._lock:
-            together: list[Wish] = [wish]
-            others: list[Wish] = []
-            size = wish.size
-            for one in crowd.waiting[1:]:
-                size += one.size
-                fits = size <= self._at_once and one.goes_with(wish)
-                (together if fits else others).append(one)
-            crowd.waiting = others
+            try:
+                together = self._wait(crowd, wish, deadline)
+            except StorageUnavailable:
+                self._leave(name, crowd, wish)
+                raise
+            if not together:
+                self._leave(name, crowd, wish)
+                return
         try:
             work(cast(list[Wanted], together))  # all of one kind, as they go together
         finally:
@@ -120,8 +92,38 @@ class Crowds:
                 again = [one for one in together[1:] if one in crowd.here and not one.served]
                 crowd.waiting[:0] = again
                 crowd.is_served = False
-                if len(crowd.here) > 1:
+                self._leave(name, crowd, wish)
+                if crowd.here:
                     crowd.changed.notify_all()
+
+    def _wait(self, crowd: _Crowd, wish: Wish, deadline: float) -> list[Wish]:
+        """Until it is this one's turn: whom to work for. Nobody if it was served meanwhile."""
+        while not wish.served and (crowd.is_served or crowd.waiting[0] is not wish):
+            left = deadline - time.monotonic()
+            if left <= 0 or not crowd.changed.wait(left):
+                if wish.served:
+                    break
+                if wish in crowd.waiting:
+                    crowd.waiting.remove(wish)
+                crowd.changed.notify_all()
+                raise StorageUnavailable("Too many want the same messages at once.")
+        if wish.served:
+            return []
+        crowd.is_served = True
+        together: list[Wish] = [wish]
+        others: list[Wish] = []
+        size = wish.size
+        for one in crowd.waiting[1:]:
+            size += one.size
+            fits = size <= self._at_once and one.goes_with(wish)
+            (together if fits else others).append(one)
+        crowd.waiting = others
+        return together
+
+    def _leave(self, name: str, crowd: _Crowd, wish: Wish) -> None:
+        crowd.here.discard(wish)
+        if not crowd.here:
+            del self._crowds[name]
 
 
 _ALL: weakref.WeakSet[Crowds] = weakref.WeakSet()

@@ -44,6 +44,8 @@ CHANGES_REMEMBERED: Final = 16
 
 NO_DOCUMENT: Final = {"doc": 0}
 
+LAST: Final = {"last": 1}
+
 NEWS: Final[Document] = {"$inc": {"news": 1}}
 
 Bounds = tuple[int, int]
@@ -197,18 +199,27 @@ class Ledgers:
     def refuse(self, key: QueueKey) -> StaleSettings:
         return StaleSettings(self.metadata(key) or NO_METADATA)
 
-    def update(self, match: Document, change: Document, *, before: bool = False) -> Ledger | None:
+    def update(self, match: Document, change: Document) -> Ledger | None:
         """Change the document that fits, and return it; None if none does. May be done again."""
         found = self._connection.again(
             lambda: self._connection.documents.find_one_and_update(
                 match,
                 change,
                 projection=NO_DOCUMENT,
-                return_document=ReturnDocument.BEFORE if before else ReturnDocument.AFTER,
+                return_document=ReturnDocument.AFTER,
                 hint=BY_ID,
             )
         )
         return Ledger.of(found) if found else None
+
+    def update_last(self, match: Document, change: Document) -> int | None:
+        """The same, and return what `last` was before."""
+        found = self._connection.again(
+            lambda: self._connection.documents.find_one_and_update(
+                match, change, projection=LAST, return_document=ReturnDocument.BEFORE, hint=BY_ID
+            )
+        )
+        return found["last"] if found else None
 
     def insert(self, document: Document) -> bool:
         """Put a queue's first document into its place; False if it has one."""

@@ -144,9 +144,9 @@ class Reservations:
         match = _unless_there(key, wanted[0][0], mark) | {"alive": True, "last": {"$lt": first}}
         if version is not None:
             match["version"] = version
-        before = self._ledgers.update(match, _opening(taken, mark), before=True)
-        if before:
-            return Made(list(taken), before.last)
+        before = self._ledgers.update_last(match, _opening(taken, mark))
+        if before is not None:
+            return Made(list(taken), before)
         # Where others come between each time, go ahead of them; the time soon catches up.
         ahead = 0
         while True:
@@ -192,8 +192,8 @@ class Reservations:
             change["$set"] |= {"alive": True, "born": taken[0].name}
         match = _unless_there(key, taken[0].name, mark)
         match |= {"alive": ledger.alive, "last": {"$lt": first}, "version": ledger.version}
-        before = self._ledgers.update(match, change, before=True)
-        return Made(list(taken), before.last) if before else None
+        before = self._ledgers.update_last(match, change)
+        return None if before is None else Made(list(taken), before)
 
     def cancel(self, key: QueueKey, taken: Reservation, before: int) -> None:
         """Give back a reservation under which nothing was written."""
