@@ -28,6 +28,7 @@ SETTINGS: Final = {
     "max_messages_per_page": "1000",
     "message_delete_with_claim_id": "true",  # several at once, only under a claim that is live
     "log_format": "json",
+    "drain_seconds": "2",  # as in the compose file
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from tests.support.server import Server
 from tests.torture import scenarios  # noqa: F401  # registers them
 from tests.torture.balancer import CONFIGURATION, configuration
 from tests.torture.deployment import SETTINGS
+from tests.torture.link import Link
 from tests.torture.load import CLAIM_TTL, Load
 from tests.torture.report import COLUMNS, Outcome, table
 from tests.torture.scenario import SCENARIOS
@@ -140,6 +142,31 @@ def test_a_node_that_dies_is_seen_as_requests_that_failed_and_as_nothing_worse(
         load._urls = [two.url]
         outcome = verdict(load)
     assert outcome.passed, outcome.reasons()
+
+
+def test_a_link_that_is_cut_is_silent_and_delivers_when_it_is_mended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Link(server.getsockname()[1]) as link:
+        client = socket.create_connection(("127.0.0.1", link.port), timeout=PATIENCE_SECONDS)
+        there, _ = server.accept()
+        with client, there:
+            there.settimeout(PATIENCE_SECONDS)
+            client.sendall(b"before")
+            assert there.recv(100) == b"before"
+            link.cut()
+            client.sendall(b"while")
+            late = socket.create_connection(("127.0.0.1", link.port), timeout=PATIENCE_SECONDS)
+            there.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                there.recv(100)
+            there.settimeout(PATIENCE_SECONDS)
+            client.close()  # its sender gives up
+            link.mend()
+            assert there.recv(100) == b"while"
+            assert there.recv(100) == b""
+            late.sendall(b"late")
+            with late, server.accept()[0] as other:
+                other.settimeout(PATIENCE_SECONDS)
+                assert other.recv(100) == b"late"
 
 
 def test_each_scenario_says_what_it_does_and_which_stores_it_is_for() -> None:
