@@ -11,7 +11,6 @@ say that it has something, which is printed too.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -20,10 +19,13 @@ import threading
 import time
 from pathlib import Path
 
+from figures import Figure, write
+
 from queueing.core.models import Draft, QueueRef, request_token
 from queueing.storage.registry import open_storage
 from queueing.storage.sqlite.driver import SQLiteStorage
 
+TARGET = 2.0  # for 16 clients
 QUEUE = QueueRef("bench", "q")
 BODY = b'"' + b"x" * 98 + b'"'
 
@@ -67,14 +69,15 @@ def sync_milliseconds(folder: Path) -> float:
     return statistics.median(times) * 1000
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--clients", default="1,4,16", help="threads, as 1,4,16")
     parser.add_argument("--turns", type=int, default=5, help="of each side")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a turn")
     parser.add_argument("--folder", help="where the files are made; the disk to measure")
     parser.add_argument("--quick", action="store_true", help="seconds only; no verdict")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, - for stdout")
+    parser.add_argument("--plot", metavar="FILE", help="write an SVG")
     chosen = parser.parse_args()
     turns, seconds = (1, 0.2) if chosen.quick else (chosen.turns, chosen.seconds)
     rows = []
@@ -97,13 +100,28 @@ def main() -> None:
             rows.append({"clients": clients, "shared": one, "alone": other, "ratio": one / other})
         shared.close()
         alone.close()
-    print(f"\rThe disk takes {disk:.2f} ms to keep 4 KiB. Posts of one message per second:\n")
-    print("| Clients | shared commits | one commit each | ratio |\n|---|---|---|---|")
+    out = sys.stderr if chosen.json == "-" else sys.stdout
+    print(
+        f"\rThe disk takes {disk:.2f} ms to keep 4 KiB. Posts of one message per second:\n",
+        file=out,
+    )
+    print("| Clients | shared commits | one commit each | ratio |\n|---|---|---|---|", file=out)
     for row in rows:
-        print("| {clients:.0f} | {shared:.0f} | {alone:.0f} | {ratio:.2f} |".format(**row))
-    if chosen.json:
-        Path(chosen.json).write_text(json.dumps({"sync_ms": disk, "rows": rows}, indent=2) + "\n")
+        line = "| {clients:.0f} | {shared:,.0f} | {alone:,.0f} | {ratio:.2f} |"
+        print(line.format(**row), file=out)
+    figures = [
+        Figure(
+            f"{row['clients']:.0f} clients, shared commits / one commit each",
+            row["ratio"],
+            TARGET if row["clients"] == 16 else None,
+        )
+        for row in rows
+    ]
+    document = {"benchmark": "commits", "quick": chosen.quick, "sync_ms": disk, "rows": rows}
+    title = "Posts to SQLite under synchronous=FULL: shared commits over one each"
+    write(document, figures, title, chosen.json, chosen.plot)
+    return 0 if chosen.quick or all(figure.met is not False for figure in figures) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,6 @@ the engine does meanwhile is not in them.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import random
 import statistics
@@ -28,6 +27,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+from figures import Figure, write
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -356,6 +356,7 @@ def main() -> int:
     parser.add_argument("--load", type=float, default=0, metavar="SECONDS", help="watch scripts")
     parser.add_argument("--quick", action="store_true", help="seconds: it runs, no verdict")
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for stdout")
+    parser.add_argument("--plot", metavar="FILE", help="write an SVG")
     options = parser.parse_args()
     scheme = options.storage.partition(":")[0].lower()
     if scheme not in SIDES:
@@ -383,22 +384,26 @@ def main() -> int:
     for name, duration in sorted(longest.items(), key=lambda it: -it[1]):
         console.print(f"{name}: {duration / 1000:.1f} ms at most")
     storage.close()
-    if options.json:
-        document = {
-            "benchmark": "drivers",
-            "scheme": scheme,
-            "python": platform.python_version(),
-            "turns": turns,
-            "results": results,
-            "bytes_per_message": round(weight),
-            "longest_us": longest,
-        }
-        text = json.dumps(document, indent=2)
-        if options.json == "-":
-            print(text)
-        else:
-            with open(options.json, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
+    figures = [
+        Figure(f"{verb}: driver above {scheme} client", row["over_bare_us"], TARGET_US, True, "µs")
+        for verb, row in results.items()
+    ]
+    if weight:
+        figures.append(
+            Figure("a waiting message of 100 bytes", weight, TARGET_BYTES, True, "bytes")
+        )
+    document = {
+        "benchmark": "drivers",
+        "scheme": scheme,
+        "python": platform.python_version(),
+        "turns": turns,
+        "quick": options.quick,
+        "results": results,
+        "bytes_per_message": round(weight),
+        "longest_us": longest,
+    }
+    title = f"CPU time that the driver of {scheme} adds to its client library"
+    write(document, figures, title, options.json, options.plot)
     return 0 if options.quick or all(verdicts.values()) else 1
 
 

@@ -17,7 +17,6 @@ Exit status: 0 targets met, 1 missed, 130 interrupted. `--quick` gives no verdic
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import platform
 import random
@@ -32,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from figures import Figure, write
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
@@ -361,6 +361,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--quick", action="store_true", help="small numbers, 50 turns, no verdict: does it run?"
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for stdout")
+    parser.add_argument("--plot", metavar="FILE", help="write an SVG")
     options = parser.parse_args(arguments)
     if options.beside and not options.storage:
         parser.error("--beside: needs --storage")
@@ -439,12 +440,12 @@ def main() -> int:
         return 1
     console.print(engine)
     show(console, rows, memory, situations)
-    if options.json:
-        text = json.dumps(document(options, rows, memory, engine), indent=2) + "\n"
-        if options.json == "-":
-            print(text, end="")
-        else:
-            Path(options.json).write_text(text, encoding="utf-8")
+    figures = [
+        Figure(f"{row.situation}: {row.operation}", row.ratio, row.target, most=True)
+        for row in rows
+    ]
+    title = f"Cost in a large store over that in a small one, {engine}"
+    write(document(options, rows, memory, engine), figures, title, options.json, options.plot)
     if options.quick:
         return 0
     missed = [row for row in rows if not row.met]

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -79,6 +79,10 @@ class Measured:
     p99: list[float] = field(default_factory=list)  # milliseconds
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     bottleneck: bool = False
+
+    def by_message(self, messages: int) -> Measured:
+        """With rates of messages, of which an operation moves so many."""
+        return replace(self, rates=[rate * messages for rate in self.rates])
 
 
 @dataclass
@@ -221,34 +225,49 @@ def compare(
                 progress.advance(task)
         reference, name = match.measured[0], services[0].name
         for service, side in list(zip(services, match.measured, strict=True))[1:]:
-            target, of_cpu = targets(workload, service)
-            remarks = [
-                f"{who}: {number} × {operation}: {reason}"
-                for who, one in ((service.name, side), (name, reference))
-                for (operation, reason), number in one.errors.items()
-            ]
-            if side.bottleneck:
-                remarks.append("load generator busy")
             found.append(
-                Comparison(
-                    workload=workload.name,
-                    side=service.name,
-                    reference=name,
-                    rate=median(side.rates),
-                    reference_rate=median(reference.rates),
-                    cpu=median(side.cpu),
-                    reference_cpu=median(reference.cpu),
-                    store=median(side.store),
-                    reference_store=median(reference.store),
-                    ratio=_ratio(side.rates, reference.rates),
-                    cpu_ratio=_ratio(side.cpu, reference.cpu),
-                    p99=median(side.p99),
-                    target=target,
-                    of_cpu=of_cpu,
-                    remark=", ".join(remarks),
+                comparison(
+                    workload.name,
+                    (service.name, side),
+                    (name, reference),
+                    targets(workload, service),
                 )
             )
     return found
+
+
+def comparison(
+    workload: str,
+    one: tuple[str, Measured],
+    other: tuple[str, Measured],
+    target: tuple[float | None, bool],
+) -> Comparison:
+    """Of two sides, each with its name; the other is the reference."""
+    (name, side), (reference_name, reference) = one, other
+    remarks = [
+        f"{who}: {number} × {operation}: {reason}"
+        for who, measured in (one, other)
+        for (operation, reason), number in measured.errors.items()
+    ]
+    if side.bottleneck:
+        remarks.append("load generator busy")
+    return Comparison(
+        workload=workload,
+        side=name,
+        reference=reference_name,
+        rate=median(side.rates),
+        reference_rate=median(reference.rates),
+        cpu=median(side.cpu),
+        reference_cpu=median(reference.cpu),
+        store=median(side.store),
+        reference_store=median(reference.store),
+        ratio=_ratio(side.rates, reference.rates),
+        cpu_ratio=_ratio(side.cpu, reference.cpu),
+        p99=median(side.p99),
+        target=target[0],
+        of_cpu=target[1],
+        remark=", ".join(remarks),
+    )
 
 
 def _ratio(side: list[float], reference: list[float]) -> float:

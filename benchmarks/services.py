@@ -70,18 +70,32 @@ class Process:
         self.stop()
         raise Failed(self._log.read_text(errors="replace")[-2000:])
 
-    def cpu_seconds(self) -> float:
-        """Of the program, its children, and those of them that have ended."""
-        total, waiting = 0.0, [self._process.pid]
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def pids(self) -> list[int]:
+        """Of the program, its children and theirs."""
+        found, waiting = [], [self._process.pid]
         while waiting:
             pid = waiting.pop()
+            found.append(pid)
             try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                total += sum(map(int, fields[11:15])) / TICKS
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     waiting += map(int, (task / "children").read_text().split())
             except OSError:
                 continue  # it has just ended
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Of the program, its children, and those of them that have ended."""
+        total = 0.0
+        for pid in self.pids():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has just ended
+            total += sum(map(int, fields[11:15])) / TICKS
         return total
 
     def stop(self) -> None:

@@ -42,6 +42,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from figures import Figure, write
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
@@ -62,25 +63,6 @@ QUICK: Final = (0, 40, 100)
 CLIENTS: Final = 4  # connections of the other requests
 WAIT_SECONDS: Final = 30
 LISTENING: Final = re.compile(rb"listens on http://127\.0\.0\.1:(\d+)\s")
-
-
-class Figure:
-    """One line of the table."""
-
-    def __init__(self, what: str, value: float, unit: str, most: float | None, least: float | None):
-        self.what, self.value, self.unit, self.most, self.least = what, value, unit, most, least
-
-    @property
-    def target(self) -> str:
-        if self.most is not None:
-            return f"≤ {self.most:g}"
-        return f"≥ {self.least:g}" if self.least is not None else ""
-
-    @property
-    def met(self) -> bool | None:
-        if self.most is not None:
-            return self.value <= self.most
-        return self.value >= self.least if self.least is not None else None
 
 
 class Node:
@@ -233,13 +215,13 @@ def rates(
             time.sleep(0.5)
             advance(1)
     alone = statistics.median(found[0])
-    figures = [Figure("other requests beside 0", alone, "per s", None, None)]
+    figures = [Figure("other requests beside 0", alone, unit="per s")]
     for waiting in crowds[1:]:
         ratios = [rate / base for rate, base in zip(found[waiting], found[0], strict=True)]
         what = f"other requests beside {waiting:,}, against beside 0"
-        figures.append(Figure(what, statistics.median(ratios), "ratio", None, 0.7))
+        figures.append(Figure(what, statistics.median(ratios), 0.7))
     for waiting, mebibytes in sorted(memory.items()):
-        figures.append(Figure(f"memory beside {waiting:,}", mebibytes, "MiB", None, None))
+        figures.append(Figure(f"memory beside {waiting:,}", mebibytes, unit="MiB"))
     return figures
 
 
@@ -265,10 +247,10 @@ def latency(nodes: list[Node], count: int, most: float, advance: Any) -> list[Fi
     for name, at in (("p50", 0.5), ("p99", 0.99)):
         more = _quantile(waited, at) - _quantile(plain, at)
         target = most if name == "p99" else None
-        figures.append(Figure(f"{name} above a post and a claim", more * 1000, "ms", target, None))
-    figures.append(
-        Figure("p50 of a post and a claim", _quantile(plain, 0.5) * 1000, "ms", None, None)
-    )
+        figures.append(
+            Figure(f"{name} above a post and a claim", more * 1000, target, most=True, unit="ms")
+        )
+    figures.append(Figure("p50 of a post and a claim", _quantile(plain, 0.5) * 1000, unit="ms"))
     return figures
 
 
@@ -330,7 +312,7 @@ def tries(uri: str, rounds: int, advance: Any) -> list[Figure]:
     for worker in workers:
         worker.join()
     storage.close()
-    return [Figure("claims tried for each message, 200 waiting", asked / posted, "", 1.5, None)]
+    return [Figure("claims tried for each message, 200 waiting", asked / posted, 1.5, most=True)]
 
 
 def _quantile(values: list[float], at: float) -> float:
@@ -365,7 +347,7 @@ def show(console: Console, figures: list[Figure]) -> None:
         table.add_column(heading, justify="right" if heading == "figure" else "left")
     for figure in figures:
         met = "" if figure.met is None else ("yes" if figure.met else "NO")
-        table.add_row(figure.what, f"{figure.value:,.2f}", figure.unit, figure.target, met)
+        table.add_row(figure.name, f"{figure.value:,.2f}", figure.unit, figure.aim, met)
     console.print(table)
 
 
@@ -382,6 +364,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="of a phase (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="small numbers, no verdict")
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for stdout")
+    parser.add_argument("--plot", metavar="FILE", help="write an SVG")
     options = parser.parse_args(arguments)
     options.only = options.only.split(",") if options.only else list(QUESTIONS)
     if unknown := set(options.only) - set(QUESTIONS):
@@ -435,27 +418,15 @@ def main() -> int:
         console.print(f"waiters: {error}")
         return 1
     show(console, figures)
-    if options.json:
-        document = {
-            "benchmark": "waiters",
-            "python": platform.python_version(),
-            "quick": options.quick,
-            "figures": [
-                {
-                    "what": figure.what,
-                    "value": round(figure.value, 3),
-                    "unit": figure.unit,
-                    "target": figure.target,
-                    "met": figure.met,
-                }
-                for figure in figures
-            ],
-        }
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        if options.json == "-":
-            print(text, end="")
-        else:
-            Path(options.json).write_text(text, encoding="utf-8")
+    document = {
+        "benchmark": "waiters",
+        "python": platform.python_version(),
+        "quick": options.quick,
+        "storage": options.storage or "sqlite",
+        "set": options.set,
+    }
+    title = "What requests that wait cost, and how soon they are answered"
+    write(document, figures, title, options.json, options.plot)
     missed = [figure for figure in figures if figure.met is False]
     if options.quick:
         return 0

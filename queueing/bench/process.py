@@ -56,7 +56,8 @@ class _Worker:
             match command:
                 case "hold":
                     self._run(self._posting(argument, held=True))
-                    self._run([self._clients.holder(part) for part in parts(argument)])
+                    # One after the other: some servers give nothing to claims that meet at a queue.
+                    self._run([self._clients.holder(argument)])
                     self._done()
                 case "fill":
                     self._run(self._posting(argument))

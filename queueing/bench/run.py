@@ -26,6 +26,7 @@ from queueing.bench.plan import Plan, Preparation, Target
 from queueing.bench.record import Record
 
 PATIENCE_SECONDS = 15.0  # that a process may take to end a phase after it was told to
+HOLDS = 3  # attempts at claiming what is to be claimed: Zaqar now and then claims what nobody gets
 DRAINERS = 4  # connections that empty the queues at the end, at least
 GLIMPSE_SECONDS = 0.2  # between two looks at queues that are being drained
 
@@ -178,8 +179,12 @@ class Run:
         """
         wanted = self._preparation.claimed
         if wanted:
-            records = self._divide("hold", "hold", wanted)
-            claimed = sum(record.delivered for record in records)
+            others, claimed = [("hold", 0)] * (self._processes - 1), 0
+            for _ in range(HOLDS):
+                missing = wanted - claimed
+                if missing and not self.interrupted:
+                    records, _ = self._phase("hold", [("hold", missing), *others], total=missing)
+                    claimed += sum(record.delivered for record in records)
             if claimed < wanted and not self.interrupted:
                 raise Unusable(
                     f"{wanted} messages were to be claimed before the load, {claimed} are"
@@ -263,9 +268,9 @@ class Run:
             return False
         return free == 0 and claimed <= self._preparation.claimed
 
-    def _divide(self, phase: str, command: str, number: int) -> list[Record]:
+    def _divide(self, phase: str, command: str, number: int) -> None:
         commands = [(command, part) for part in process.parts(number, self._processes)]
-        return self._phase(phase, commands, total=number)[0]
+        self._phase(phase, commands, total=number)
 
     def _phase(
         self,

@@ -36,6 +36,11 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
             ("--servers", "granian", "--stores", "sqlite-full", "--only", "post"),
             {("post of 1", "ours granian sqlite-full")},
         ),
+        (
+            "batches",
+            ("--storage", "sqlite", "--only", "post"),
+            {("post of 10", "gunicorn sqlite")},
+        ),
         ("scaling", ("--only", "post"), {("post of 1", "2 nodes"), ("post of 1", "3 nodes")}),
     ],
 )
@@ -54,11 +59,30 @@ def test_a_comparison_runs_without_errors_and_gives_no_verdict_when_quick(
     assert rows[0]["workload"] in done.stdout
 
 
-@pytest.mark.parametrize("name", ["against_floor", "against_zaqar", "scaling"])
+@pytest.mark.parametrize(
+    "name", ["against_elasticmq", "against_floor", "against_zaqar", "batches", "scaling"]
+)
 def test_the_help_has_examples(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0
     assert f"python benchmarks/{name}.py --quick" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "judged"),
+    [
+        ("idle", (), {"gunicorn, sqlite", "gunicorn, redis"}),
+        ("memory", (), {"gunicorn sqlite: the most after a tenth / after a tenth"}),
+    ],
+)
+def test_what_a_node_needs_is_measured(
+    tmp_path: Path, name: str, arguments: tuple[str, ...], judged: set[str]
+) -> None:
+    figures = tmp_path / "figures.json"
+    done = run(name, "--quick", *arguments, "--json", str(figures))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(figures.read_text())["figures"]
+    assert {figure["name"] for figure in found if figure["target"] is not None} == judged
 
 
 def test_an_unknown_store_is_refused() -> None:
@@ -67,7 +91,9 @@ def test_an_unknown_store_is_refused() -> None:
     assert "--stores: expected some of sqlite-normal,sqlite-full,redis, got tape" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["against_floor", "against_zaqar", "scaling"])
+@pytest.mark.parametrize(
+    "name", ["against_elasticmq", "against_floor", "against_zaqar", "batches", "scaling"]
+)
 def test_a_workload_that_there_is_not_is_refused_and_gives_no_verdict(name: str) -> None:
     done = run(name, "--only", "post,nonsense")
     assert done.returncode == 2

@@ -24,8 +24,8 @@ def test_it_measures_and_gives_no_verdict_when_quick(tmp_path: Path) -> None:
     figures = tmp_path / "waiters.json"
     result = run("--quick", "--json", str(figures))
     assert result.returncode == 0, result.stderr
-    found = {line["what"]: line for line in json.loads(figures.read_text())["figures"]}
-    assert {what for what, line in found.items() if line["target"]} == {
+    found = {line["name"]: line for line in json.loads(figures.read_text())["figures"]}
+    assert {what for what, line in found.items() if line["target"] is not None} == {
         "other requests beside 40, against beside 0",
         "other requests beside 100, against beside 0",
         "p99 above a post and a claim",
