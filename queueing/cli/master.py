@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ from queueing.wsgi import create_app, leave
 
 log = logging.getLogger("queueing.server")
 
+OTHER_FILES = 200  # per process: the store's connections among them
+OPEN_FILES = 65536  # enough, and no more than the kernel grants without further ado
 CONNECTIONS = 1000  # idle ones and those waiting for a thread, per process
 
 
@@ -47,7 +50,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "worker_class": worker_class(settings, shares),
         "child_exit": lambda _master, worker: shares.take_back(worker.age),
         # Connections of those that wait, of those that are served, and idle ones.
-        "worker_connections": CONNECTIONS + settings.all_threads,
+        "worker_connections": _connections(settings),
         "keepalive": settings.keep_alive_seconds,
         "graceful_timeout": settings.graceful_timeout_seconds,
         # A worker's heart beats in its main thread whatever its requests wait for, so this only
@@ -62,6 +65,25 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _connections(settings: Settings) -> int:
+    """How many a process holds. gunicorn closes idle ones when it has no room; granian does not, but
+    holds many for little."""
+    most = _open_files() - OTHER_FILES
+    if settings.server == "granian":
+        return most
+    return min(CONNECTIONS + settings.all_threads, most)
+
+
+def _open_files() -> int:
+    """How many files a process of ours may have open: as many as the system lets us."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        return wanted
+    return OPEN_FILES if now == resource.RLIM_INFINITY else now
+
+
 def worker_class(settings: Settings, shares: Shares) -> type[Any]:
     """What runs in each worker process."""
     if settings.server == "granian":
@@ -70,7 +92,9 @@ def worker_class(settings: Settings, shares: Shares) -> type[Any]:
         return granian_server.worker_class(settings.client_timeout_seconds)
     from queueing.cli import gunicorn_server
 
-    return gunicorn_server.worker_class(settings.client_timeout_seconds, shares)
+    return gunicorn_server.worker_class(
+        settings.client_timeout_seconds, settings.max_messages_post_size, shares
+    )
 
 
 def check_installed(settings: Settings) -> None:
