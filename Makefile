@@ -32,7 +32,6 @@ test-deployment: $(VENV)/.installed-dev ## containers of stand-in images, where 
 test-containers: $(VENV)/.installed-dev ## build the image, run the compose file, restart and kill what is in it
 	VENV=$(VENV) .ci/containers
 
-torture: ALSO_NEEDED := haproxy
 torture: $(VENV)/.installed-dev engines ## harm three nodes under load; SCENARIO=name, STORE=mongodb, SHORT=1, SECONDS=20 of each fault
 	@exec $(VENV)/bin/python -m tests.torture $(if $(STORE),--store $(STORE)) $(if $(SHORT),--short) \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(SCENARIO) $(ARGUMENTS)
@@ -47,12 +46,12 @@ format: $(VENV)/.installed-dev ## put the code into shape
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-engines: ## install the engines that the tests run over: Redis; Java, which runs one for MongoDB
+engines: ## install the engines that the tests run over: Redis; Java, which runs one for MongoDB; haproxy
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v javac >/dev/null || missing="$$missing default-jdk-headless"; \
 	command -v mvn >/dev/null || missing="$$missing maven"; \
-	for program in $(ALSO_NEEDED); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "The tests run over engines that are missing: apt-get install$$missing" >&2; exit 1; \
