@@ -34,7 +34,7 @@ log = logging.getLogger("queueing.server")
 
 OTHER_FILES = 200  # per process: the store's connections among them
 OPEN_FILES = 65536  # enough, and no more than the kernel grants without further ado
-CONNECTIONS = 1000  # idle ones and those waiting for a thread, per process
+CONNECTIONS = 15_000  # idle ones and those waiting for a thread, per process
 
 
 def options(settings: Settings) -> dict[str, Any]:
