@@ -6,7 +6,7 @@ JOBS ?= 4
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-sqlite test-long test-containers test-deployment torture check format engines lock clean
+.PHONY: help serve test test-sqlite test-long test-containers test-deployment torture check format engines lock benchmarks clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ lock: $(VENV)/.installed-dev ## take the newest versions that pyproject.toml all
 	$(ALSO) | $(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml -
 	sed -i.old '/^# WARNING: pip install/,/^queueing @/d' requirements.lock requirements-dev.lock  # the package itself
 	rm requirements.lock.old requirements-dev.lock.old
+
+benchmarks: $(VENV)/.installed-dev engines ## all benchmarks, some 25 minutes; writes docs/performance.md anew
+	$(VENV)/bin/python benchmarks/all.py
 
 clean: ## remove the environment and the caches, not the messages
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
