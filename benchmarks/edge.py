@@ -238,15 +238,15 @@ def main() -> int:
                     {"alone": alone, "beside": beside, "seen": seen, "attackers": did}
                 )
             what = f"{size:,} {kind}: rate of others, against without"
-            figures.append(Figure(what, statistics.median(ratios), "ratio", None, LEAST))
+            figures.append(Figure(what, statistics.median(ratios), LEAST))
             ours = sum(n for what, n in errors.items() if what.startswith("5"))
-            figures.append(Figure(f"{size:,} {kind}: 5xx", ours, "", 0, None))
+            figures.append(Figure(f"{size:,} {kind}: 5xx", ours, 0, most=True))
             others = errors.total() - ours
-            figures.append(Figure(f"{size:,} {kind}: connections lost", others, "", None, None))
-            figures.append(Figure(f"{size:,} {kind}: memory", memory, "MiB", None, None))
+            figures.append(Figure(f"{size:,} {kind}: connections lost", others))
+            figures.append(Figure(f"{size:,} {kind}: memory", memory, unit="MiB"))
     show(console, figures)
     if chosen.json:
-        document = {"figures": [vars(figure) for figure in figures], "turns": details}
+        document = {"figures": [figure.document() for figure in figures], "turns": details}
         text = json.dumps(document, indent=1)
         if chosen.json == "-":
             print(text)
