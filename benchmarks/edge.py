@@ -3,10 +3,10 @@
 While normal clients post, claim and delete, some on connections that they keep and some on a new one for
 each message, others attack one node, from several addresses and again as soon as they are thrown out:
 
-* heads: a request's head comes byte by byte, and never ends;
-* bodies: the head says how long the body is, which comes byte by byte;
-* idle: connections on which nothing is sent;
-* kept: connections that were used once and are kept.
+* heads (2,000 of them): a request's head comes byte by byte, and never ends;
+* bodies (2,000): the head says how long the body is, which comes byte by byte;
+* idle (10,000): connections on which nothing is sent;
+* kept (10,000): connections that were used once and are kept.
 
 The rate of the normal clients beside each attack is compared with that just before it. With --balancer
 everybody goes through haproxy with `etc/haproxy.cfg`.
@@ -188,6 +188,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the node"
     )
     parser.add_argument("--balancer", action="store_true", help="haproxy in front of the node")
+    parser.add_argument(
+        "--connections", type=int, metavar="N", help="attack with so many, not as many as above"
+    )
     parser.add_argument("--turns", type=int, default=3, help="of each attack (%(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of a phase (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="small numbers, no verdict")
@@ -226,7 +229,7 @@ def main() -> int:
         )
         task = progress.add_task("attacking", total=2 * turns * len(kinds))
         for kind in kinds:
-            size = ATTACKS[kind] // part
+            size = (chosen.connections or ATTACKS[kind]) // part
             ratios, errors, memory = [], Counter[str](), 0.0
             for _ in range(turns):
                 alone, beside, seen, did, memory = measure(
