@@ -225,7 +225,7 @@ def test_chunks_and_a_length(api: Api) -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "x", "chunked, chunked", "chunked, x"])
 def test_other_transfer_encodings(api: Api, encoding: str) -> None:
     data = post(api, ("Transfer-Encoding", encoding)) + chunked(MESSAGES)
-    answer = only_answer(api, data, end=True)
+    answer = only_answer(api, data)
     assert 400 <= answer.status < 500
     assert answer.closes
     assert stored(api) == 0

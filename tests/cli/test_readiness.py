@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import signal
 import threading
 import time
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.engines.redis import Process
+from tests.support.freezing import freeze, thaw
 from tests.support.server import DEADLINE, Server, run
 
 LIVE, READY = "/v2/health/live", "/v2/health/ready"
@@ -74,10 +74,10 @@ def test_a_node_without_its_store_lives_and_is_not_ready(tmp_path: Path) -> None
     try:
         with Server(tmp_path, storage=redis.uri) as server:
             assert status(server, READY) == 204
-            os.kill(redis.pid, signal.SIGSTOP)
+            freeze(redis.pid)
             wait_until(lambda: status(server, READY) == 503, server)
             assert status(server, LIVE) == 204
-            os.kill(redis.pid, signal.SIGCONT)
+            thaw(redis.pid)
             wait_until(lambda: status(server, READY) == 204, server)
     finally:
         redis.stop()

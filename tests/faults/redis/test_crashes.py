@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from tests.conftest import LONG
 from tests.contract.subject import Subject, bodies
 from tests.faults.redis.load import Load, persist
 from tests.support.engines.redis import Process, talk, wait_for
+from tests.support.freezing import freeze, thaw
 
 pytestmark = pytest.mark.timeout(7200 if LONG else 600)
 
@@ -87,7 +87,7 @@ def test_a_stopped_server_keeps_no_thread_for_longer_than_the_time_out(
     victim: Process, q: Subject
 ) -> None:
     q.post(b"a")
-    os.kill(victim.pid, signal.SIGSTOP)
+    freeze(victim.pid)
     try:
         with ThreadPoolExecutor(16) as threads:
             asked = [threads.submit(q.post, b"b") for _ in range(64)]
@@ -95,7 +95,7 @@ def test_a_stopped_server_keeps_no_thread_for_longer_than_the_time_out(
                 with pytest.raises(StorageUnavailable):
                     each.result(timeout=60)
     finally:
-        os.kill(victim.pid, signal.SIGCONT)
+        thaw(victim.pid)
     persist(lambda: q.post(b"c"))
     # What was refused may have been done, but none twice.
     assert len(q.everything()) <= 66

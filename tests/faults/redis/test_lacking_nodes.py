@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from tests.contract.subject import Subject
 from tests.faults.redis.load import persist
 from tests.faults.redis.test_failover import holder
 from tests.support.engines.redis import ClusterOfThree, Process, running
+from tests.support.freezing import freeze, thaw
 
 TIMEOUT_SECONDS = 1.0
 QUEUES = 30
@@ -55,11 +54,11 @@ def queues(storage: RedisStorage, project: str, clock: ManualClock) -> list[Subj
 @contextmanager
 def silent(node: Process) -> Iterator[None]:
     """It accepts connections and says nothing."""
-    os.kill(node.pid, signal.SIGSTOP)
+    freeze(node.pid)
     try:
         yield
     finally:
-        os.kill(node.pid, signal.SIGCONT)
+        thaw(node.pid)
 
 
 def last_node(cluster: ClusterOfThree) -> Process:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ from tests.contract.subject import Subject, bodies, ids
 from tests.faults.redis.load import Load
 from tests.faults.redis.proxy import Proxy
 from tests.support.engines.redis import Process, talk, wait_for
+from tests.support.freezing import freeze, thaw
 
 pytestmark = pytest.mark.timeout(7200 if LONG else 600)
 
@@ -41,10 +40,10 @@ def test_a_thousand_slow_scripts_are_each_done_once(victim: Process, project: st
     storage = driver.open(uri, timeout_seconds=60)
     with Load([storage], QueueRef(project, "q"), operations=SLOW_SCRIPTS, threads=16) as load:
         while load.answered < SLOW_SCRIPTS and not load.errors:
-            os.kill(victim.pid, signal.SIGSTOP)
+            freeze(victim.pid)
             time.sleep(0.07)  # all 16 ask a second time meanwhile, and a third
             answered = load.answered
-            os.kill(victim.pid, signal.SIGCONT)
+            thaw(victim.pid)
             wait_for(lambda n=answered: load.answered > n + 20 or load.errors, "some answers")
     assert load.findings() == []
     calls = victim.command("INFO", "commandstats")["cmdstat_evalsha"]["calls"]

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.freezing import freeze, thaw
 from tests.support.stores import Engine, Place
 
 PATIENCE_SECONDS = 60.0
@@ -105,10 +106,10 @@ class Process:
 
     def freeze(self) -> None:
         """It is there, and does not answer."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        thaw(self.pid)
 
 
 @contextmanager
