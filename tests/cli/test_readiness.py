@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.engines.redis import Process
 from tests.support.freezing import freeze, thaw
-from tests.support.server import DEADLINE, Server, run
+from tests.support.server import DEADLINE, Server, run, with_hangup
 
 LIVE, READY = "/v2/health/live", "/v2/health/ready"
 FOR_EVER = {"drain_seconds": "600"}
@@ -63,7 +63,7 @@ def test_a_node_stops_by_itself_when_it_has_drained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_nobody_waits_for_balancers_at_a_terminal(tmp_path: Path, number: int) -> None:
-    with Server(tmp_path, **FOR_EVER) as server:
+    with Server(tmp_path, command=with_hangup("SIG_DFL"), **FOR_EVER) as server:
         server.signal(number)
         assert server.wait() == 0
 

@@ -6,14 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.server import COMMAND, DEADLINE, Server, environment
+from tests.support.server import COMMAND, DEADLINE, Server, environment, with_hangup
 
 pytestmark = pytest.mark.usefixtures("web_server")
 
@@ -75,16 +74,6 @@ def test_a_request_in_flight_is_finished_before_the_server_ends(
         assert "Traceback" not in server.output()
         server.start()
         assert bodies(server) == ["in flight"]
-
-
-def with_hangup(disposition: str) -> list[str]:
-    """`queueing`, begun with SIGHUP as it is by default, or as nohup leaves it."""
-    lines = (
-        "import runpy, signal",
-        f"signal.signal(signal.SIGHUP, signal.{disposition})",
-        "runpy.run_module('queueing', run_name='__main__', alter_sys=True)",
-    )
-    return [sys.executable, "-c", "\n".join(lines)]
 
 
 def test_a_closed_terminal_stops_it_gracefully(tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def run(
     )
 
 
+def with_hangup(disposition: str) -> list[str]:
+    """`queueing`, begun with SIGHUP as it is by default, or as nohup leaves it."""
+    lines = (
+        "import runpy, signal",
+        f"signal.signal(signal.SIGHUP, signal.{disposition})",
+        "runpy.run_module('queueing', run_name='__main__', alter_sys=True)",
+    )
+    return [sys.executable, "-c", "\n".join(lines)]
+
+
 class Server:
     """`settings` are settings by name (`strict_headers="true"`); `arguments` go to `queueing serve`."""
 
