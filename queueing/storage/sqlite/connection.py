@@ -166,8 +166,7 @@ class Connection:
         self._step = self._new_step()
 
     def _new_step(self) -> Step:
-        # Without waiting for the disk a commit costs less than waking the threads that share it.
-        return Step(self, self._turns, shares_commits=self.synchronous == "full")
+        return Step(self, self._turns)
 
     def ensure_open(self) -> None:
         if self._closed:

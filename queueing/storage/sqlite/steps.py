@@ -1,8 +1,9 @@
 """One atomic step, and how the steps of several threads share one commit.
 
-With `synchronous=FULL` a commit waits for the disk, much longer than a step's statements take. So a
-thread that is done while another one waits for its turn passes the open transaction on, and waits.
-The one whom nobody follows commits for all of them. Meanwhile others line up, and share the next.
+With `synchronous=FULL` a commit waits for the disk, much longer than a step's statements take; with
+`NORMAL` the lock of all writers still goes to and fro between processes. So a thread that is done while
+another one waits for its turn passes the open transaction on, and waits. The one whom nobody follows
+commits for all of them. Meanwhile others line up, and share the next.
 
 Each step is undone by itself: all but the first run inside a savepoint. Nobody is answered before the
 commit, not even with an error of its own, for it may be due to what another step has done. If the
@@ -34,10 +35,10 @@ MOST_SECONDS: Final = 0.01
 class Step:
     """`with connection.step() as db`. There is one: it is one thread's turn at a time."""
 
-    def __init__(self, connection: Connection, turns: Turns, *, shares_commits: bool) -> None:
+    def __init__(self, connection: Connection, turns: Turns) -> None:
         self._connection = connection
         self._turns = turns
-        self._shares = shares_commits
+        self._shares = True  # benchmarks/commits.py compares with steps that do not
         self._db: sqlite3.Connection
         self._group: Group | None = (
             None  # whose transaction is open, if it is more than one thread's
