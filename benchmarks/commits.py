@@ -89,7 +89,7 @@ def main() -> int:
             for side in ("shared", "alone")
         )
         assert isinstance(shared, SQLiteStorage) and isinstance(alone, SQLiteStorage)
-        alone._connection._step._shares = False
+        alone._connection._turns.others_wait = lambda: False  # so each commits for itself
         for clients in map(int, chosen.clients.split(",")):
             rates: dict[SQLiteStorage, list[float]] = {shared: [], alone: []}
             for turn in range(turns):

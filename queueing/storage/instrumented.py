@@ -34,8 +34,8 @@ class _InstrumentedStorage(Storage):
         self._inner = inner
         self.resends = inner.resends
         self.queues = _around_all(QueueStore, inner.queues, "queues", around)  # type: ignore[type-abstract]  # asks for its verbs only
-        self.messages = _around_all(MessageStore, inner.messages, "messages", around)  # type: ignore[type-abstract]
-        self.claims = _around_all(ClaimStore, inner.claims, "claims", around)  # type: ignore[type-abstract]
+        self.messages = _around_all(MessageStore, inner.messages, "messages", around)  # type: ignore[type-abstract]  # the same
+        self.claims = _around_all(ClaimStore, inner.claims, "claims", around)  # type: ignore[type-abstract]  # the same
         self._time: Callable[[], float] = around("time", inner.time)
         self._ping: Callable[[], None] = around("ping", inner.ping)
         self._collect: Callable[..., int] = around("collect", inner.collect)

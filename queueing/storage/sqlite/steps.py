@@ -38,7 +38,6 @@ class Step:
     def __init__(self, connection: Connection, turns: Turns) -> None:
         self._connection = connection
         self._turns = turns
-        self._shares = True  # benchmarks/commits.py compares with steps that do not
         self._db: sqlite3.Connection
         self._group: Group | None = (
             None  # whose transaction is open, if it is more than one thread's
@@ -80,7 +79,7 @@ class Step:
         elif error is not None:
             self._end(None, error)
             return
-        if self._shares and self._turns.others_wait() and (group is None or group.has_room()):
+        if self._turns.others_wait() and (group is None or group.has_room()):
             joined = group or Group(self._since)
             self._group = joined
             committed = joined.join()
