@@ -70,27 +70,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self._connections = count
         self.shares.put(self._slot, count)
 
-    def accept(self, listener: Any) -> None:
+    def accept(self, listener: Any) -> bool:
+        """Whether somebody else may be waiting to be accepted: nobody said that there is none."""
         if self.alive and not self._yielded_once and self.shares.is_above(self._slot):
             self._yield(listener)
-            return
+            return False
         self._yielded_once = False
         while self.nr_conns >= self._most:
             if not self._drop_idlest():
                 self._yield(listener)  # all of them are being served
-                return
+                return False
         try:
             client, address = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 log.warning("too many open files: %s", error)
-                self._drop_idlest()
+                has_room = self._drop_idlest()
                 self._yield(listener)
-            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                return has_room
+            if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+                return False
+            if error.errno != errno.ECONNABORTED:
                 raise
-            return
+            return True
         self.nr_conns += 1
         self.enqueue_req(TConn(self.cfg, client, address, listener.getsockname()))
+        return True
 
     def _yield(self, listener: Any) -> None:
         """Accept nobody for a moment; when stopping, there is nobody to yield to."""
@@ -247,10 +252,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self.refuses = True
         stop_waiting()
         for listener in self.sockets:
-            before = None
-            while self.nr_conns != before:  # until an accept finds nobody
-                before = self.nr_conns
-                self.accept(listener)
+            while self.accept(listener):
+                pass  # until one finds nobody; who has hung up already is not the last
             listener.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.test_serving import children
+from tests.support.freezing import freeze, thaw
 from tests.support.server import COMMAND, DEADLINE, Server, environment, with_hangup
 
 pytestmark = pytest.mark.usefixtures("web_server")
@@ -74,6 +76,35 @@ def test_a_request_in_flight_is_finished_before_the_server_ends(
         assert "Traceback" not in server.output()
         server.start()
         assert bodies(server) == ["in flight"]
+
+
+def wait_until_told_to_stop(worker: int) -> None:
+    """Until a signal to stop waits for a process that does not run."""
+    told = 1 << (signal.SIGTERM - 1) | 1 << (signal.SIGUSR2 - 1)
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+        (waiting,) = [line.split()[1] for line in lines if line.startswith("ShdPnd:")]
+        if int(waiting, 16) & told:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{worker} was not told to stop")
+
+
+@pytest.mark.gunicorn_only
+def test_who_connected_before_the_stop_is_served_though_others_have_hung_up(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        (worker,) = children(server.pid)
+        freeze(worker)
+        for _ in range(10):
+            socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE).close()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            server.signal(signal.SIGTERM)
+            wait_until_told_to_stop(worker)
+            thaw(worker)
+            assert client.recv(1024).startswith(b"HTTP/1.1 300 ")
+        assert server.wait() == 0
 
 
 def test_a_closed_terminal_stops_it_gracefully(tmp_path: Path) -> None:
