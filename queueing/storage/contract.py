@@ -330,8 +330,9 @@ class Storage(ABC):
     def collect(self, *, now: float, limit: int) -> int:
         """Sweep up to about `limit` things that are over: messages, claims, idempotency keys, burials.
 
-        Returns how many were swept; less than `limit` means that nothing is left for now. Never
-        needed for an answer to be right, only for space; cheap enough to be called every second.
+        Returns how many were swept; less than `limit` means that nothing is left for now, or that
+        looking took as long as a request may. Never needed for an answer to be right, only for space;
+        cheap enough to be called every second.
         """
 
     @abstractmethod

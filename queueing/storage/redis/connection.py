@@ -29,6 +29,11 @@ class Connection:
         self._policy = policy
         self._servers = policy.servers
 
+    @property
+    def timeout_seconds(self) -> float:
+        """Of one request."""
+        return self._policy.timeout_seconds
+
     def run(
         self, script: Script, queue: QueueKeys, *arguments: Any, keys: Sequence[bytes] = ()
     ) -> Any:

@@ -2,13 +2,14 @@
 
 Order, holding and expiry are indexes of each queue (`scripts/_keys.lua`); each verb is one script
 (`scripts/`), which Redis runs to its end before it looks at anything else; so one round trip is one
-atomic step, also for what other processes see. `connection.py` says what happens to a request whose
+atomic step, also for what other processes see. `requests.py` says what happens to a request whose
 answer gets lost, `keys.py` how queues are spread over a Cluster.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any, Final
@@ -76,7 +77,14 @@ class RedisStorage(Storage, Announces):
     def collect(self, *, now: float, limit: int) -> int:
         swept = 0
         away: StorageUnavailable | None = None
+        idle: list[bytes] = []
+        end = time.monotonic() + self._connection.timeout_seconds
+        # A round may sweep nothing: queues whose messages were deleted are due once more. But these
+        # are not due again then, and what is found twice all the same would be found for ever.
         while swept < limit and away is None and (refs := self._due(now, limit - swept)):
+            if refs == idle or time.monotonic() > end:
+                break
+            before = swept
             for ref in refs:
                 if swept >= limit:
                     break
@@ -84,6 +92,7 @@ class RedisStorage(Storage, Announces):
                     swept += self._sweep(ref, now, limit - swept)
                 except StorageUnavailable as error:
                     away = error  # its server; those of others can be swept
+            idle = refs if swept == before else []
         if away is not None and not swept:
             raise away
         return swept

@@ -59,7 +59,7 @@ class Namespace:
         self.partitions = partitions
         self._prefix = name.encode() + b":"
         self._tags = tags(partitions)
-        self.queue = lru_cache(maxsize=4096)(self._queue)  # ten keys take a while to spell
+        self.queue = lru_cache(maxsize=4096)(self._queue)  # 16 keys take a while to spell
 
     def partition(self, ref: bytes) -> int:
         return zlib.crc32(ref) % self.partitions

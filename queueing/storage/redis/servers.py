@@ -28,8 +28,8 @@ from queueing.storage.redis.reconnects import Reconnects
 from queueing.storage.redis.server import Server
 from queueing.storage.redis.uri import Address
 
-# A command that timed out may have been done: only `connection.py`, which knows the request's token,
-# sends one again. redis-py by itself would, ten times.
+# A command that timed out may have been done: only `requests.py` sends one again, since
+# every step may be sent twice. redis-py by itself would, ten times.
 NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 

@@ -18,11 +18,16 @@ local pile, expired = letters(now)
 clear(expired, ref)
 swept = swept + #expired
 
--- The first end among those that are left; the pile's, which is short, by looking.
+-- The first end among those that are left; the pile's by looking at the first that are not over. Such
+-- an end may be `now` in us all the same: at that time the queue would be swept again, and in vain.
 local next_at
 local function consider(at) next_at = earlier(next_at, at) end
 for _, set in ipairs({EXPIRY, ENDS, BURIALS}) do consider(first_of(set)) end
-for _, letter in ipairs(pile) do consider(us((struct.unpack('>d', letter[5])))) end
+local soonest = tonumber(now_text) + 1
+for _, letter in ipairs(pile) do
+  local ends = tonumber(us((struct.unpack('>d', letter[5]))))
+  consider(string.format('%.0f', math.max(ends, soonest)))
+end
 if #expired > 0 then consider(now_text) end  -- there may be more behind them
 if next_at then call('ZADD', AGENDA, next_at, ref) else call('ZREM', AGENDA, ref) end
 -- Not of a queue that is gone: nothing would take that away again.
